@@ -1,0 +1,69 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which machines the lab has and where they are reached; inventories/lab says the same to Ansible."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LABEL = "ocpizza.cutover=lab"
+ADDRESS = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Host:
+    """One machine: its Debian suite, its ssh port and the other ports published, as offsets."""
+
+    name: str
+    suite: str
+    ssh: int
+    published: tuple[tuple[int, int], ...] = ()
+    shared_media: bool = False
+
+
+HOSTS = (
+    Host("old", "bullseye", 10, ((80, 80),)),
+    Host("db", "trixie", 11),
+    Host("app1", "trixie", 12, shared_media=True),
+    Host("app2", "trixie", 13, shared_media=True),
+    Host("web", "trixie", 14, ((43, 443), (81, 80)), shared_media=True),
+)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A named lab and its first port; several can be up at once."""
+
+    name: str
+    port: int
+
+    @classmethod
+    def from_environment(cls) -> Lab:
+        """Read LAB and LAB_PORT, as inventories/lab does."""
+        return cls(os.environ.get("LAB") or "cutover-lab", int(os.environ.get("LAB_PORT") or "22000"))
+
+    @property
+    def directory(self) -> Path:
+        """Everything the lab writes on this machine: keys, secrets, certificates."""
+        return CHECKOUT / "build" / "lab" / self.name
+
+    @property
+    def ssh(self) -> Path:
+        """The key pair and known_hosts."""
+        return self.directory / "ssh"
+
+    def container(self, host: Host) -> str:
+        """Name of a machine's container."""
+        return f"{self.name}-{host.name}"
+
+    def ssh_port(self, host: Host) -> int:
+        """Port on this machine that a machine's sshd is published on."""
+        return self.port + host.ssh
+
+    def url(self, offset: int, scheme: str = "http") -> str:
+        """Address of a port published at an offset."""
+        return f"{scheme}://{ADDRESS}:{self.port + offset}"
