@@ -9,6 +9,7 @@ from typing import Any, Dict, Optional
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
 from ansible_collections.ocpizza.cutover.plugins.module_utils.unknown import (
     describe,
     find_unknown,

@@ -6,6 +6,7 @@ from unittest import mock
 
 import pytest
 from ansible.errors import AnsibleActionFail
+
 from ansible_collections.ocpizza.cutover.plugins.action.reject_unknown import ActionModule
 
 SPECS = """

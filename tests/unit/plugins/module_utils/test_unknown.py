@@ -1,14 +1,15 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.ocpizza.cutover.plugins.module_utils.unknown import (
     Unknown,
     describe,
     find_unknown,
     known_names,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 KNOWN = {"gunicorn_workers", "gunicorn_name", "gunicorn_bind"}
 
