@@ -19,9 +19,7 @@ class LabError(Exception):
 
 def docker(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
     """Run the client and return what it printed."""
-    done = subprocess.run(
-        [CLIENT, *arguments], input=stdin, capture_output=True, text=True, check=False, timeout=300
-    )
+    done = subprocess.run([CLIENT, *arguments], input=stdin, capture_output=True, text=True, check=False, timeout=300)
     if check and done.returncode != 0:
         raise LabError(f"docker {' '.join(arguments[:3])}: {(done.stderr or done.stdout).strip()}")
     return done.stdout

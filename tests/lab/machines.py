@@ -63,9 +63,7 @@ def clean() -> None:
 
 def status(lab: Lab) -> list[tuple[str, str, str]]:
     """Name, state and ssh address of each machine."""
-    return [
-        (host.name, _system_state(lab, host), f"{ADDRESS}:{lab.ssh_port(host)}") for host in HOSTS
-    ]
+    return [(host.name, _system_state(lab, host), f"{ADDRESS}:{lab.ssh_port(host)}") for host in HOSTS]
 
 
 def ssh_command(lab: Lab, host: str, *command: str) -> list[str]:
@@ -122,9 +120,7 @@ def _machine(lab: Lab, host: Host) -> str:
     keys = "/home/admin/.ssh/authorized_keys"
     public = (lab.ssh / "id_ed25519.pub").read_text()
     if execute(container, "cat", keys, check=False) != public:
-        execute(
-            container, "install", "-m", "0600", "-o", "admin", "-g", "admin", "/dev/stdin", keys, stdin=public
-        )
+        execute(container, "install", "-m", "0600", "-o", "admin", "-g", "admin", "/dev/stdin", keys, stdin=public)
     host_key = execute(container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()
     return f"[{ADDRESS}]:{lab.ssh_port(host)} {host_key[0]} {host_key[1]}\n"
 
