@@ -145,6 +145,9 @@ def main() -> int:
     if unknown or not chosen:
         print(f"no such scenario: {' '.join(unknown)}; there are: {' '.join(known)}", file=sys.stderr)
         return 2
+    if not (Path(sys.executable).parent / "molecule").exists():
+        print("molecule is not installed beside this Python; run .venv/bin/python -m tests.molecule", file=sys.stderr)
+        return 2
     LOGS.mkdir(parents=True, exist_ok=True)
     collection_link()
     failed = 0
