@@ -1,0 +1,367 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the switchover needs of one MariaDB server: a fence, a marker, positions, the state of a link.
+
+The fence has two layers, both read by the same triggers, which stop superusers and let the replication
+applier through (a row-based applier fires no triggers):
+
+* soft: a user-level lock. It takes no write to set, and the server drops it when the session that holds it
+  ends, so a switchover that dies leaves nothing fenced.
+* hard: a row in the site's ``fence`` table. It survives restarts.
+"""
+
+import sys
+import time
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+try:
+    import pymysql
+    import pymysql.cursors
+except ImportError:
+    pymysql = None
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import (
+    quote_mysql,
+    schema_for,
+    trigger_name,
+    wildcard,
+)
+
+EVENTS = ("INSERT", "UPDATE", "DELETE")
+FENCE_ERRNO = 1644  # ER_SIGNAL_EXCEPTION
+MISSING_DRIVER = (
+    "PyMySQL cannot be imported by {0}. Run the task with PYTHONPATH set to the site's agent.pyz, "
+    "which brings it along, or install python3-pymysql on this host."
+)
+
+
+class Link(NamedTuple):
+    """The state of one replication link, as its replica tells it."""
+
+    exists: bool
+    receiving: bool
+    applying: bool
+    lag_seconds: Optional[int]
+    error: str
+
+    def trouble(self) -> str:
+        """Why the link is not healthy; '' when it is. What is not known counts as trouble."""
+        if not self.exists:
+            return "there is no replication link"
+        if self.error:
+            return self.error
+        if not self.receiving:
+            return "the replica is not connected to its source"
+        if not self.applying:
+            return "the replica does not apply what it receives"
+        if self.lag_seconds is None:
+            return "the replica does not know its lag"
+        return ""
+
+
+def connect(credentials: Dict[str, Any], timeout: float = 5.0, dictionaries: bool = True) -> Any:
+    """A connection in autocommit mode whose every answer comes within ``timeout`` seconds, or fails."""
+    if pymysql is None:
+        raise RuntimeError(MISSING_DRIVER.format(sys.executable))
+    arguments = dict(credentials)
+    ca = arguments.pop("ssl_ca", None)
+    if ca:
+        arguments["ssl"] = {"ca": ca, "check_hostname": False}
+        arguments["ssl_verify_cert"] = True
+    return pymysql.connect(
+        autocommit=True,
+        charset="utf8mb4",
+        cursorclass=pymysql.cursors.DictCursor if dictionaries else pymysql.cursors.Cursor,
+        connect_timeout=max(1, int(timeout)),
+        read_timeout=timeout,
+        write_timeout=timeout,
+        **arguments
+    )
+
+
+class MariaDB:
+    """One server, seen through one connection."""
+
+    def __init__(self, connection: Any, site: str, databases: Sequence[str]) -> None:
+        self.connection = connection
+        self.databases = list(databases)
+        self.name = schema_for(site)
+        self.schema = quote_mysql(self.name)
+
+    def rows(self, statement: str, arguments: Sequence[Any] = ()) -> List[Dict[str, Any]]:
+        """The answer to one statement."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, tuple(arguments) or None)
+            return list(cursor.fetchall())
+
+    def value(self, statement: str, arguments: Sequence[Any] = ()) -> Any:
+        """The only column of the only row of an answer."""
+        (row,) = self.rows(statement, arguments)
+        (value,) = row.values()
+        return value
+
+    def unlogged(self, *statements: str) -> None:
+        """Run statements that concern this server alone: they must not replicate."""
+        self.rows("SET SESSION sql_log_bin = 0")
+        try:
+            for statement in statements:
+                self.rows(statement)
+        finally:
+            self.rows("SET SESSION sql_log_bin = 1")
+
+    # The site's own schema, and the triggers of the fence.
+
+    def make_schema(self) -> None:
+        """The tables of marker and fence. They belong to each server alone; only the marker's rows replicate."""
+        self.unlogged(
+            "CREATE DATABASE IF NOT EXISTS {0}".format(self.schema),
+            "CREATE TABLE IF NOT EXISTS {0}.marker (server INT UNSIGNED PRIMARY KEY, token CHAR(32) NOT NULL, "
+            "written DATETIME(6) NOT NULL) ENGINE=InnoDB".format(self.schema),
+            "CREATE TABLE IF NOT EXISTS {0}.fence (id TINYINT PRIMARY KEY, since DATETIME(6) NOT NULL) "
+            "ENGINE=InnoDB".format(self.schema),
+        )
+
+    def tables(self) -> List[Dict[str, str]]:
+        """The base tables of the site's databases."""
+        return self.rows(
+            "SELECT table_schema AS db, table_name AS tbl FROM information_schema.tables "
+            "WHERE table_type = 'BASE TABLE' AND table_schema IN %s ORDER BY 1, 2",
+            [self.databases],
+        )
+
+    def fence_triggers(self) -> List[Dict[str, str]]:
+        """The triggers of the fence that exist."""
+        return self.rows(
+            "SELECT trigger_schema AS db, trigger_name AS name, event_manipulation AS event, "
+            "event_object_table AS tbl FROM information_schema.triggers "
+            "WHERE trigger_schema IN %s AND trigger_name LIKE 'cutover\\_%%'",
+            [self.databases],
+        )
+
+    def missing_triggers(self) -> List[Dict[str, str]]:
+        """What the fence does not cover yet: one entry a table and event."""
+        present = {(row["db"], row["tbl"], row["event"]) for row in self.fence_triggers()}
+        return [
+            {"db": table["db"], "tbl": table["tbl"], "event": event}
+            for table in self.tables()
+            for event in EVENTS
+            if (table["db"], table["tbl"], event) not in present
+        ]
+
+    def make_triggers(self) -> int:
+        """Cover every table with the fence's triggers; they refuse nothing until it is set. How many were made.
+
+        A trigger needs its table for an instant: rather than queue every request behind a long
+        transaction, it gives up after a second and tries again.
+        """
+        made = 0
+        self.rows("SET SESSION lock_wait_timeout = 1")
+        for entry in self.missing_triggers():
+            statement = (
+                "CREATE TRIGGER {db}.{name} BEFORE {event} ON {db}.{table} FOR EACH ROW "
+                "IF IS_USED_LOCK('{lock}') IS NOT NULL OR EXISTS (SELECT 1 FROM {schema}.fence) THEN "
+                "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {errno}, "
+                "MESSAGE_TEXT = 'This database takes no more writes: the site has moved (ocpizza.cutover)'; END IF"
+            ).format(
+                db=quote_mysql(entry["db"]),
+                name=quote_mysql(trigger_name(entry["event"], entry["tbl"])),
+                event=entry["event"],
+                table=quote_mysql(entry["tbl"]),
+                lock=self.name,
+                schema=self.schema,
+                errno=FENCE_ERRNO,
+            )
+            for attempt in range(30):
+                try:
+                    self.unlogged(statement)
+                    break
+                except Exception as error:
+                    if error.args[:1] != (1205,) or attempt == 29:
+                        raise
+                    time.sleep(0.2)
+            made += 1
+        return made
+
+    def drop_fence(self) -> None:
+        """Remove every trigger of the fence."""
+        for row in self.fence_triggers():
+            self.unlogged("DROP TRIGGER IF EXISTS {0}.{1}".format(quote_mysql(row["db"]), quote_mysql(row["name"])))
+
+    # The fence.
+
+    def fence_soft(self, wait: int = 1) -> bool:
+        """Refuse every write from now on, for as long as this session lives."""
+        return bool(self.value("SELECT GET_LOCK(%s, %s)", [self.name, wait]) == 1)
+
+    def unfence_soft(self) -> None:
+        """Let writes through again."""
+        self.rows("SELECT RELEASE_LOCK(%s)", [self.name])
+
+    def fenced_by(self) -> Optional[int]:
+        """The session that holds the soft fence."""
+        holder = self.value("SELECT IS_USED_LOCK(%s)", [self.name])
+        return None if holder is None else int(holder)
+
+    def close(self) -> None:
+        """Refuse every write from now on, restarts included."""
+        self.unlogged("REPLACE INTO {0}.fence VALUES (1, UTC_TIMESTAMP(6))".format(self.schema))
+
+    def open(self) -> None:
+        """Let writes through."""
+        self.unlogged("DELETE FROM {0}.fence".format(self.schema))
+
+    def is_closed(self) -> bool:
+        """Whether the hard fence is set."""
+        return bool(self.value("SELECT COUNT(*) FROM {0}.fence".format(self.schema)))
+
+    def attempt_write(self) -> str:
+        """Try to change a row of the site, take it back, and return the server's refusal; '' if it was let through."""
+        for table in self.tables():
+            qualified = "{0}.{1}".format(quote_mysql(table["db"]), quote_mysql(table["tbl"]))
+            if not self.rows("SELECT 1 FROM {0} LIMIT 1".format(qualified)):
+                continue
+            self.rows("START TRANSACTION")
+            try:
+                self.rows("DELETE FROM {0} LIMIT 1".format(qualified))
+            except Exception as error:
+                code, text = (tuple(error.args) + ("",))[:2]
+                if code != FENCE_ERRNO:
+                    raise
+                return "{0} {1}: {2}".format(code, qualified, text)
+            finally:
+                self.rows("ROLLBACK")
+            return ""
+        raise RuntimeError("no table of {0} has a row to try a write on".format(", ".join(self.databases)))
+
+    def writers(self) -> List[Dict[str, Any]]:
+        """Open transactions that have written and may concern the site; never the applier, never a neighbour's."""
+        return self.rows(
+            "SELECT p.id AS id, p.user AS user, p.db AS db, TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS seconds "
+            "FROM information_schema.innodb_trx t JOIN information_schema.processlist p "
+            "ON p.id = t.trx_mysql_thread_id WHERE t.trx_rows_modified > 0 AND p.user <> 'system user' "
+            "AND p.id <> CONNECTION_ID() AND (p.db IS NULL OR p.db IN %s)",
+            [self.databases],
+        )
+
+    # Positions and the marker.
+
+    def server(self) -> int:
+        """The server's id, which the marker's rows are keyed by."""
+        return int(self.value("SELECT @@server_id"))
+
+    def position(self) -> str:
+        """The last transaction that this server itself took: the GTID of its own domain, '' before the first."""
+        domain = str(self.value("SELECT @@gtid_domain_id"))
+        every = str(self.value("SELECT @@gtid_binlog_pos") or "").split(",")
+        return ",".join(gtid for gtid in every if gtid.split("-")[0] == domain)
+
+    def full_position(self) -> str:
+        """The last transaction of every domain in this server's binary log."""
+        return str(self.value("SELECT @@gtid_binlog_pos") or "")
+
+    def mark(self, token: str) -> str:
+        """Write the marker row, and return the position that includes it."""
+        self.rows(
+            "REPLACE INTO {0}.marker VALUES (%s, %s, UTC_TIMESTAMP(6))".format(self.schema), [self.server(), token]
+        )
+        return self.position()
+
+    def marked(self, server: int) -> str:
+        """The last marker of the given server that has arrived here."""
+        found = self.rows("SELECT token FROM {0}.marker WHERE server = %s".format(self.schema), [server])
+        return str(found[0]["token"]) if found else ""
+
+    def wait_for(self, position: str, seconds: float) -> bool:
+        """Wait until this replica has applied a position."""
+        return bool(self.value("SELECT MASTER_GTID_WAIT(%s, %s)", [position, round(seconds, 3)]) == 0)
+
+    # The link from the other server to this one.
+
+    def link(self) -> Link:
+        """The state of this server as a replica of the other one."""
+        found = self.rows("SHOW SLAVE '{0}' STATUS".format(self.name)) if self.has_link() else []
+        if not found:
+            return Link(False, False, False, None, "")
+        status = found[0]
+        errors = [status.get("Last_IO_Error") or "", status.get("Last_SQL_Error") or ""]
+        lag = status.get("Seconds_Behind_Master")
+        return Link(
+            exists=True,
+            receiving=status.get("Slave_IO_Running") == "Yes",
+            applying=status.get("Slave_SQL_Running") == "Yes",
+            lag_seconds=None if lag is None else int(lag),
+            error="; ".join(error for error in errors if error),
+        )
+
+    def has_link(self) -> bool:
+        """Whether the site's link is defined here."""
+        return any(row.get("Connection_name") == self.name for row in self.rows("SHOW ALL SLAVES STATUS"))
+
+    def follow(self, other: Dict[str, Any], account: Dict[str, str], position: str, ignore_domain: int) -> None:
+        """Become a replica of the other server, from a position, for the site's databases alone.
+
+        The domain of this server's own transactions is ignored, or each would come back.
+        """
+        wildcards = ",".join(wildcard(database) for database in [*self.databases, self.name])
+        if self.has_link():
+            self.rows("STOP SLAVE '{0}'".format(self.name))
+        if position:
+            self.rows("SET GLOBAL gtid_slave_pos = %s", [position])
+        self.rows(
+            "CHANGE MASTER '{0}' TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MASTER_PASSWORD=%s, "
+            "MASTER_SSL=1, MASTER_SSL_CA=%s, MASTER_SSL_VERIFY_SERVER_CERT=1, MASTER_CONNECT_RETRY=1, "
+            "MASTER_HEARTBEAT_PERIOD=2, MASTER_USE_GTID=slave_pos, IGNORE_DOMAIN_IDS=({1})".format(
+                self.name, int(ignore_domain)
+            ),
+            [other["host"], int(other["port"]), account["user"], account["password"], account["ssl_ca"]],
+        )
+        self.rows("SET @@default_master_connection = %s", [self.name])
+        self.rows("SET GLOBAL replicate_wild_do_table = %s", [wildcards])
+        self.rows("SET @@default_master_connection = ''")
+        self.rows("START SLAVE '{0}'".format(self.name))
+
+    def unfollow(self) -> None:
+        """End the site's link and forget it."""
+        if self.has_link():
+            self.rows("STOP SLAVE '{0}'".format(self.name))
+            self.rows("RESET SLAVE '{0}' ALL".format(self.name))
+
+    # Accounts.
+
+    def accounts(self) -> List[Dict[str, str]]:
+        """Accounts whose every right concerns the site's databases."""
+        granted = self.rows("SELECT User AS user, Host AS host, Db AS db FROM mysql.db")
+        own = {database.replace("_", "\\_") for database in self.databases} | set(self.databases)
+        found = {}  # type: Dict[Tuple[str, str], List[str]]
+        for row in granted:
+            found.setdefault((row["user"], row["host"]), []).append(row["db"])
+        return [
+            {"user": user, "host": host}
+            for (user, host), databases in sorted(found.items())
+            if user and set(databases) <= own
+        ]
+
+    def lock_accounts(self, locked: bool) -> int:
+        """Lock or unlock the site's accounts on this server alone; how many."""
+        accounts = self.accounts()
+        for account in accounts:
+            name = "{0}@{1}".format(
+                self.connection.escape(account["user"]), self.connection.escape(account["host"])
+            )
+            self.unlogged("ALTER USER {0} ACCOUNT {1}".format(name, "LOCK" if locked else "UNLOCK"))
+        return len(accounts)
+
+    def end_sessions(self) -> int:
+        """End what sessions the site's accounts still have here; how many."""
+        users = [account["user"] for account in self.accounts()]
+        if not users:
+            return 0
+        sessions = self.rows("SELECT id FROM information_schema.processlist WHERE user IN %s", [users])
+        for session in sessions:
+            try:
+                self.rows("KILL %s", [session["id"]])
+            except Exception as error:
+                if error.args[:1] != (1094,):  # it ended by itself
+                    raise
+        return len(sessions)

@@ -1,0 +1,123 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restart of the source's database while the requests of every site that uses it are held.
+
+Some settings, the binary log among them, are read at the start only. The new settings lie in files of our
+own; where the server does not come up with them, they are taken away and it starts as it was.
+"""
+
+import os
+import subprocess
+import time
+from typing import Any, Callable, Dict, List
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, valve
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Refused, Steps
+from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Leash
+
+
+def restart_service(service: str) -> None:
+    """Restart a unit; its own words where that fails."""
+    done = subprocess.run(
+        ["systemctl", "restart", service],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Refused("systemctl restart {0}: {1}".format(service, done.stdout.strip()))
+
+
+def await_answer(connect: Callable[[], Any], until: float) -> None:
+    """Wait until the server takes connections."""
+    while True:
+        try:
+            connect().close()
+            return
+        except Exception as error:
+            if time.monotonic() >= until:
+                raise Refused("the database did not answer after its restart: {0}".format(error))
+            time.sleep(0.02)
+
+
+def release_all(valves: List[valve.Valve]) -> None:
+    """Let every site's requests go where they were."""
+    for one in valves:
+        valve.release(one, "source")
+
+
+class Restart:
+    """One restart behind the valves."""
+
+    def __init__(
+        self,
+        plan: Dict[str, Any],
+        valves: List[valve.Valve],
+        endpoints: List[valve.Endpoint],
+        connect: Callable[[], Any],
+        leash: Callable[[], Leash],
+    ) -> None:
+        self.plan = plan
+        self.valves = valves
+        self.endpoints = endpoints
+        self.connect = connect
+        self.make_leash = leash
+        self.steps = Steps(plan["journal"], plan["phase"], plan["host"])
+
+    def run(self) -> Dict[str, Any]:
+        """Hold, drain, restart, release."""
+        outcome = {"started": journal.utc_now(), "outcome": "restarted", "reason": "", "hold_ms": None}
+        for one in self.valves:
+            if not valve.is_listening(one):
+                raise Refused("the valve's socket {0}.socket does not listen".format(one.unit))
+            if not valve.is_idle(one):
+                valve.rest(one)
+        self.flush_pages()
+        leash = self.make_leash()
+        for one in self.valves:
+            valve.raise_flag(one, "near")
+        time.sleep(float(self.plan["near_s"]))
+        held_at = time.monotonic()
+        deadline = held_at + float(self.plan["deadline_s"])
+        leash.hold_until(deadline)
+        self.steps.holding = True
+        try:
+            for one in self.valves:
+                valve.engage(one)
+            for endpoint in self.endpoints:
+                if not valve.drain(endpoint, deadline):
+                    raise Refused("requests still ran on port {0} at the deadline".format(endpoint.port))
+            self.steps.run("restart", lambda: self.restart(deadline))
+        except Exception as error:
+            outcome["outcome"] = "refused"
+            outcome["reason"] = str(error)
+        finally:
+            release_all(self.valves)
+            outcome["hold_ms"] = round((time.monotonic() - held_at) * 1000, 1)
+            leash.done()
+            self.steps.flush()
+        outcome["finished"] = journal.utc_now()
+        return outcome
+
+    def flush_pages(self) -> None:
+        """Write dirty pages beforehand: at the stop they would be written while requests wait."""
+        connection = self.connect()
+        with connection.cursor() as cursor:
+            cursor.execute("SET GLOBAL innodb_max_dirty_pages_pct = 0")
+        connection.close()
+        time.sleep(1.0)
+
+    def restart(self, deadline: float) -> None:
+        """Restart with the new settings, or, where that fails, with the old ones."""
+        try:
+            restart_service(self.plan["service"])
+            await_answer(self.connect, deadline)
+        except Refused as error:
+            for path in self.plan["undo_files"]:
+                if os.path.exists(path):
+                    os.unlink(path)
+            restart_service(self.plan["service"])
+            await_answer(self.connect, deadline)
+            raise Refused("{0}; the new settings were taken away again".format(error))

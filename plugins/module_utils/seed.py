@@ -1,0 +1,129 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The first copy of the site's databases: one consistent snapshot with its position, streamed over TLS."""
+
+import os
+import re
+import subprocess
+import time
+from typing import Any, Callable, Dict, List, Optional
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
+
+CHUNK = 1 << 20
+POSITION = re.compile(rb"gtid_slave_pos='([0-9,-]*)'")
+
+
+class SeedFailed(Exception):
+    """The copy did not complete; the next run starts it anew."""
+
+
+def position_in(head: bytes) -> Optional[str]:
+    """The GTID position that a dump names in its first lines; None while it has not been seen."""
+    found = POSITION.search(head)
+    return found.group(1).decode("ascii") if found else None
+
+
+def seeded(target: MariaDB) -> Optional[str]:
+    """The position of a copy that completed earlier; None where there is none."""
+    target.make_schema()
+    target.unlogged(
+        "CREATE TABLE IF NOT EXISTS {0}.seed (id TINYINT PRIMARY KEY, position VARCHAR(1000) NOT NULL, "
+        "finished DATETIME(6) NOT NULL) ENGINE=InnoDB".format(target.schema)
+    )
+    found = target.rows("SELECT position FROM {0}.seed".format(target.schema))
+    return str(found[0]["position"]) if found else None
+
+
+def foreign_tables(target: MariaDB) -> List[str]:
+    """Tables on the target that no copy of ours has brought: the seed never writes over them."""
+    begun = target.rows(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_name = 'seeding'",
+        [target.name],
+    )
+    if begun:
+        return []
+    return ["{0}.{1}".format(table["db"], table["tbl"]) for table in target.tables()]
+
+
+def seed(
+    source: MariaDB,
+    target: MariaDB,
+    dump: List[str],
+    load: List[str],
+    progress: Callable[[int, int], None],
+) -> Dict[str, Any]:
+    """Copy the databases, unless that was done. ``dump`` and ``load`` are the commands of the two ends.
+
+    Progress is told in bytes of SQL, of which the size of data and indexes is a fair guess.
+    """
+    done = seeded(target)
+    if done is not None:
+        return {"changed": False, "position": done}
+    foreign = foreign_tables(target)
+    if foreign:
+        raise SeedFailed(
+            "the target already has {0}; the copy never writes over tables that it did not bring. "
+            "Drop the database on the target, or name another one".format(", ".join(foreign[:5]))
+        )
+    total = int(
+        source.value(
+            "SELECT COALESCE(SUM(data_length), 0) FROM information_schema.tables WHERE table_schema IN %s",
+            [source.databases],
+        )
+    )
+    target.unlogged("CREATE TABLE IF NOT EXISTS {0}.seeding (id TINYINT PRIMARY KEY)".format(target.schema))
+    for database in target.databases:
+        target.unlogged("DROP DATABASE IF EXISTS {0}".format(quote_mysql(database)))
+    source.drop_fence()
+    begun = time.monotonic()
+    position, sent = stream(dump, load, progress, total)
+    target.unlogged(
+        "REPLACE INTO {0}.seed VALUES (1, '{1}', UTC_TIMESTAMP(6))".format(target.schema, position),
+        "DROP TABLE {0}.seeding".format(target.schema),
+    )
+    return {
+        "changed": True,
+        "position": position,
+        "bytes": sent,
+        "seconds": round(time.monotonic() - begun, 3),
+    }
+
+
+def stream(dump: List[str], load: List[str], progress: Callable[[int, int], None], total: int) -> Any:
+    """Run both ends, and return the snapshot's position and the bytes that went over."""
+    with open(os.devnull, "rb") as nothing:
+        giving = subprocess.Popen(dump, stdin=nothing, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        taking = subprocess.Popen(load, stdin=subprocess.PIPE, stdout=nothing, stderr=subprocess.PIPE)
+    assert giving.stdout and giving.stderr and taking.stdin and taking.stderr
+    head, tail, sent = b"", b"", 0
+    position = None  # type: Optional[str]
+    try:
+        while True:
+            data = giving.stdout.read(CHUNK)
+            if not data:
+                break
+            if position is None and len(head) < CHUNK:
+                head += data
+                position = position_in(head)
+            tail = (tail + data)[-200:]
+            taking.stdin.write(data)
+            sent += len(data)
+            progress(sent, max(total, sent))
+        taking.stdin.close()
+    except BrokenPipeError:
+        giving.kill()
+    words = taking.stderr.read().decode("utf-8", "replace").strip()
+    if taking.wait() != 0:
+        giving.kill()
+        raise SeedFailed("loading on the target failed: {0}".format(words))
+    words = giving.stderr.read().decode("utf-8", "replace").strip()
+    if giving.wait() != 0:
+        raise SeedFailed("the dump on the source failed: {0}".format(words))
+    if b"-- Dump completed" not in tail:
+        raise SeedFailed("the dump ended without its closing line")
+    if position is None:
+        raise SeedFailed("the dump names no GTID position; is the binary log on?")
+    return position, sent

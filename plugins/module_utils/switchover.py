@@ -1,0 +1,439 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The critical section: hold, drain, fence, catch up, prove, open, release, in one process on the source.
+
+Written for any two sides: ``origin`` is where the writes are now and ``destination`` where they go, so that
+going back is the same code with the sides exchanged.
+
+Until the decision is claimed for 'open', whatever fails releases the held requests towards the origin; from
+then on the watchdog finishes the way forward if this process can't.
+"""
+
+import json
+import os
+import ssl
+import time
+import urllib.request
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, valve
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
+from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Changes, TableName, Tracker
+from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Leash
+
+# More keys than this are compared before the hold, not inside it.
+TAIL_KEYS = 2000
+
+
+class Refused(Exception):
+    """The switchover stops, and the site stays where it is."""
+
+
+class Side(NamedTuple):
+    """One side of the move: its database, where its requests run, and how to ask it whether it is well."""
+
+    name: str
+    database: MariaDB
+    endpoint: valve.Endpoint
+    health: Dict[str, str]
+
+
+class Outcome(Dict[str, Any]):
+    """What the switchover has to tell; written as switchover.json."""
+
+
+def write_json(path: str, content: Dict[str, Any]) -> None:
+    """Replace a file in one step; a reader never sees half of it."""
+    with open(path + ".new", "w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=2, sort_keys=True)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.rename(path + ".new", path)
+
+
+def ask(health: Dict[str, str], timeout: float) -> str:
+    """Why the application of a side is not well; '' when it answered 200."""
+    request = urllib.request.Request(  # noqa: S310  the address comes from the plan
+        health["url"], headers={"Host": health["host"], "X-Forwarded-Proto": "https"}
+    )
+    context = None
+    if health["url"].startswith("https"):
+        # The chain is checked against the site's CA; the name in the certificate is the site's, not the address.
+        context = ssl.create_default_context(cafile=health.get("ca") or None)
+        context.check_hostname = False
+    try:
+        with urllib.request.urlopen(request, timeout=timeout, context=context) as answer:  # noqa: S310
+            body = answer.read()
+            if answer.status != 200:
+                return "{0} answered {1}".format(health["url"], answer.status)
+            if not body:
+                return "{0} answered nothing".format(health["url"])
+            return ""
+    except OSError as error:
+        return "{0}: {1}".format(health["url"], error)
+
+
+class Steps:
+    """Times the steps and tells the journal of each."""
+
+    def __init__(self, path: str, phase: str, host: str) -> None:
+        self.path = path
+        self.phase = phase
+        self.host = host
+        self.taken = []  # type: List[Dict[str, Any]]
+        # Inside the hold the journal must cost nothing: events are kept and written after the release.
+        self.pending = []  # type: List[Dict[str, Any]]
+        self.holding = False
+
+    def tell(self, step: str, status: str, text: str = "") -> None:
+        """One event, now, or after the release when requests are held."""
+        event = {"step": step, "status": status, "text": text, "time": journal.utc_now()}
+        if self.holding:
+            self.pending.append(event)
+        else:
+            journal.append(self.path, self.phase, host=self.host, **event)
+
+    def flush(self) -> None:
+        """Write what was kept back."""
+        self.holding = False
+        for event in self.pending:
+            journal.append(self.path, self.phase, host=self.host, **event)
+        self.pending = []
+
+    def run(self, name: str, action: Callable[[], Any]) -> Any:
+        """Run one step and keep its milliseconds."""
+        begun = time.monotonic()
+        try:
+            result = action()
+        except Exception as error:
+            self.tell(name, "failed", str(error))
+            raise
+        milliseconds = round((time.monotonic() - begun) * 1000, 1)
+        self.taken.append({"name": name, "ms": milliseconds})
+        self.tell(name, "passed", "{0} ms".format(milliseconds))
+        return result
+
+
+class Switchover:
+    """One switchover, from its gate to its release."""
+
+    def __init__(
+        self,
+        plan: Dict[str, Any],
+        origin: Side,
+        destination: Side,
+        the_valve: valve.Valve,
+        compare: Callable[[Changes], Dict[TableName, List[str]]],
+        tracker: Optional[Tracker],
+        leash: Callable[[], Leash],
+    ) -> None:
+        self.plan = plan
+        self.origin = origin
+        self.destination = destination
+        self.valve = the_valve
+        self.compare = compare
+        self.tracker = tracker
+        self.make_leash = leash
+        self.decision = valve.Decision(the_valve)
+        self.steps = Steps(plan["journal"], plan["phase"], plan["host"])
+        self.deadline = 0.0
+        self.proven_keys = 0
+        self.outcome = Outcome(
+            direction=origin.name + " to " + destination.name,
+            started=journal.utc_now(),
+            deadline=plan["deadline_s"],
+            outcome="refused",
+            reason="",
+            pause_ms=None,
+            position="",
+            refused_write="",
+        )
+
+    def run(self) -> Outcome:
+        """Move the writes from the origin to the destination, or leave everything as it was."""
+        held_at = None  # type: Optional[float]
+        leash = None  # type: Optional[Leash]
+        try:
+            self.steps.run("gate", self.gate)
+            leash = self.make_leash()
+            self.steps.run("keep-alive off", self.close_keepalive)
+            held_at = time.monotonic()
+            self.deadline = held_at + float(self.plan["deadline_s"])
+            leash.hold_until(self.deadline)
+            self.steps.holding = True
+            self.steps.run("hold", lambda: valve.engage(self.valve))
+            self.steps.run("drain", self.drain)
+            self.steps.run("fence", self.fence)
+            self.steps.run("catch up", self.catch_up)
+            self.steps.run("prove", self.prove)
+            self.steps.run("reverse", self.reverse)
+            self.steps.run("open", self.open)
+            self.steps.run("release", lambda: valve.release(self.valve, self.destination.name))
+            self.outcome["outcome"] = "open"
+        except Exception as error:
+            self.outcome["reason"] = str(error)
+            self.undo(held_at is not None)
+        if held_at is not None:
+            self.outcome["pause_ms"] = round((time.monotonic() - held_at) * 1000, 1)
+        if leash is not None:
+            leash.done()
+        self.steps.flush()
+        if self.outcome["outcome"] == "open":
+            self.steps.run("fence for good", self.fence_hard)
+        self.outcome["steps"] = self.steps.taken
+        self.outcome["proven_keys"] = self.proven_keys
+        self.outcome["finished"] = journal.utc_now()
+        return self.outcome
+
+    def remaining(self) -> float:
+        """Seconds until the deadline."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise Refused("the deadline of {0} s passed".format(self.plan["deadline_s"]))
+        return left
+
+    def undo(self, held: bool) -> None:
+        """Give everything back to the origin. After the claim for 'open' the watchdog finishes instead."""
+        if held and self.decision.claim("abort") != "abort":
+            # Our end of the leash closes as this process ends, and that is the watchdog's sign.
+            self.steps.flush()
+            raise SystemExit("the way forward is left to the watchdog: {0}".format(self.outcome["reason"]))
+        self.outcome["outcome"] = "aborted" if held else "refused"
+        try:
+            self.origin.database.unfence_soft()
+        except Exception as error:
+            # The server drops the fence with the session; what is not known to be dropped is dropped with it.
+            self.outcome["reason"] += " (and the fence's session was lost: {0})".format(error)
+        valve.release(self.valve, self.origin.name)
+
+    # The steps.
+
+    def gate(self) -> None:
+        """Everything that must be so before a single request is held. Unknown is failure."""
+        here, there = self.origin.database, self.destination.database
+        problems = []
+        if not valve.is_listening(self.valve):
+            problems.append("the valve's socket {0}.socket does not listen".format(self.valve.unit))
+        if not valve.is_idle(self.valve):
+            if valve.in_flight(self.valve_endpoint()):
+                problems.append("the valve still carries requests of an earlier hold")
+            else:
+                valve.rest(self.valve)
+        for flag in ("hold", "valve"):
+            if valve.is_raised(self.valve, flag):
+                problems.append("the flag {0} is raised already".format(self.valve.path(flag)))
+        self.decision.clear()
+        if here.is_closed():
+            problems.append("the {0}'s database is closed: the site does not write there".format(self.origin.name))
+        if not there.is_closed():
+            problems.append("the {0}'s database is open to writers".format(self.destination.name))
+        for side in (self.origin, self.destination):
+            missing = side.database.missing_triggers()
+            if missing:
+                problems.append(
+                    "the {0}'s fence does not cover {1}.{2}; run replicate.yml again".format(
+                        side.name, missing[0]["db"], missing[0]["tbl"]
+                    )
+                )
+            trouble = side.database.link().trouble()
+            if trouble:
+                problems.append("replication to the {0}: {1}".format(side.name, trouble))
+        for writer in here.writers():
+            if writer["seconds"] > self.plan["longest_transaction_s"]:
+                problems.append(
+                    "session {0} of {1} has had a transaction open for {2} s".format(
+                        writer["id"], writer["user"], writer["seconds"]
+                    )
+                )
+        if problems:
+            raise Refused("; ".join(problems))
+        there.lock_accounts(False)
+        self.canary()
+        self.warm()
+        if self.tracker:
+            self.follow_changes()
+
+    def valve_endpoint(self) -> valve.Endpoint:
+        """The valve's own listening port, as the socket table shows it."""
+        return valve.Endpoint("127.0.0.1", int(self.plan["valve_port"]), True)
+
+    def canary(self) -> None:
+        """A row of each side must arrive at the other within the lag budget: 'running' alone proves nothing."""
+        for giver, taker in ((self.origin, self.destination), (self.destination, self.origin)):
+            token = uuid.uuid4().hex
+            server = giver.database.server()
+            begun = time.monotonic()
+            giver.database.mark(token)
+            while taker.database.marked(server) != token:
+                if time.monotonic() - begun > float(self.plan["lag_budget_s"]):
+                    raise Refused(
+                        "a row written on the {0} did not reach the {1} within {2} s".format(
+                            giver.name, taker.name, self.plan["lag_budget_s"]
+                        )
+                    )
+                time.sleep(0.01)
+
+    def warm(self) -> None:
+        """Have real requests answered by the destination, enough to open its pools; the first may be slow."""
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(lambda _turn: ask(self.destination.health, 5.0), range(16)))
+            answers = list(pool.map(lambda _turn: ask(self.destination.health, 5.0), range(8)))
+        for problem in answers:
+            if problem:
+                raise Refused("the {0}'s application is not well: {1}".format(self.destination.name, problem))
+
+    def follow_changes(self) -> None:
+        """Prove what changed since the full proof, until only the last instants are left for the pause."""
+        assert self.tracker is not None
+        for _round in range(20):
+            token = uuid.uuid4().hex
+            position = self.origin.database.mark(token)
+            if not self.tracker.wait_for(token, 120.0):
+                raise Refused(self.tracker.failure or "the binary log was not read to its end within 120 s")
+            if not self.destination.database.wait_for(position, float(self.plan["lag_budget_s"])):
+                raise Refused("the {0} lags more than {1} s".format(
+                    self.destination.name, self.plan["lag_budget_s"]
+                ))
+            changed = self.tracker.drain()
+            count = sum(len(keys) for keys in changed.values())
+            # A row may change again while it is compared; its table's keys come back in the next round.
+            differing = self.compare(changed)
+            for name in differing:
+                self.tracker.put_back(name, changed[name])
+            self.proven_keys += sum(len(keys) for name, keys in changed.items() if name not in differing)
+            if count <= TAIL_KEYS:
+                return
+        raise Refused("the source changes rows faster than they can be compared")
+
+    def close_keepalive(self) -> None:
+        """Let idle connections end now, in their own time, so that the hold itself closes none."""
+        valve.raise_flag(self.valve, "near")
+        time.sleep(float(self.plan["near_s"]))
+
+    def drain(self) -> None:
+        """Wait for the requests that run."""
+        if not valve.drain(self.origin.endpoint, self.deadline):
+            raise Refused("requests still ran on the {0} at the deadline".format(self.origin.name))
+
+    def fence(self) -> None:
+        """Refuse writes on the origin, and wait for transactions that began before."""
+        database = self.origin.database
+        if not database.fence_soft():
+            raise Refused("session {0} holds the fence of another switchover".format(database.fenced_by()))
+        refusal = database.attempt_write()
+        if not refusal:
+            raise Refused("a write on the {0} was let through the fence".format(self.origin.name))
+        while True:
+            writers = database.writers()
+            if not writers:
+                return
+            try:
+                self.remaining()
+            except Refused:
+                raise Refused(
+                    "session {0} of {1} kept a transaction open".format(writers[0]["id"], writers[0]["user"])
+                )
+            time.sleep(0.005)
+
+    def catch_up(self) -> None:
+        """Record the final position, and wait until the destination, and the tracker, have it."""
+        token = uuid.uuid4().hex
+        database = self.origin.database
+        self.outcome["position"] = database.mark(token)
+        if not self.destination.database.wait_for(self.outcome["position"], self.remaining()):
+            raise Refused("the {0} did not reach {1} in time".format(self.destination.name, self.outcome["position"]))
+        if self.destination.database.marked(database.server()) != token:
+            raise Refused("the {0} reached the position without the marker row".format(self.destination.name))
+        if self.tracker and not self.tracker.wait_for(token, self.remaining()):
+            raise Refused(self.tracker.failure or "the binary log was not read to the final position in time")
+
+    def prove(self) -> None:
+        """Compare the rows that changed since they were last compared."""
+        if not self.tracker:
+            raise Refused("there is no full proof to start from; run verify.yml")
+        changed = self.tracker.drain()
+        if self.tracker.unkeyed:
+            raise Refused("rows without a key changed in {0}".format(sorted(self.tracker.unkeyed)[0]))
+        differences = self.compare(changed)
+        if differences:
+            raise Refused("rows differ: {0}".format("; ".join(text for (text, *_more) in differences.values())))
+        self.proven_keys += sum(len(keys) for keys in changed.values())
+        self.remaining()
+
+    def reverse(self) -> None:
+        """The way back must be there before the first new write."""
+        trouble = self.origin.database.link().trouble()
+        if trouble:
+            raise Refused("reverse replication: {0}".format(trouble))
+
+    def open(self) -> None:
+        """The point after which the way is forward."""
+        self.remaining()
+        if self.decision.claim("open") != "open":
+            raise Refused("the watchdog has released the site")
+        self.origin.database.close()
+        self.destination.database.open()
+        self.outcome["refused_write"] = self.origin.database.attempt_write()
+        if not self.outcome["refused_write"]:
+            raise Refused("a write on the {0} was let through after the open".format(self.origin.name))
+
+    def fence_hard(self) -> None:
+        """After the release: nobody of the site comes back to the origin's database."""
+        database = self.origin.database
+        self.outcome["accounts_locked"] = database.lock_accounts(True)
+        self.outcome["sessions_ended"] = database.end_sessions()
+        database.unfence_soft()
+
+
+def recover(
+    reason: str,
+    plan: Dict[str, Any],
+    origin: Side,
+    destination: Side,
+    the_valve: valve.Valve,
+) -> Dict[str, Any]:
+    """What the watchdog does once the owner is gone: back where nothing was opened, else forward.
+
+    Held requests have reached neither side, so where the way forward fails too, back is still without loss.
+    """
+    outcome = {"reason": reason, "finished": journal.utc_now(), "by": "watchdog"}  # type: Dict[str, Any]
+    if valve.Decision(the_valve).claim("abort") == "abort":
+        # The owner's session is gone and its fence with it; give the server an instant to notice.
+        _until_unfenced(origin.database, 0.5)
+        valve.release(the_valve, origin.name)
+        outcome["outcome"] = "aborted"
+        return outcome
+    try:
+        origin.database.close()
+        position = origin.database.mark(uuid.uuid4().hex)
+        if not destination.database.wait_for(position, 2.0):
+            raise Refused("the {0} did not reach {1}".format(destination.name, position))
+        destination.database.open()
+        outcome["refused_write"] = origin.database.attempt_write()
+        if not outcome["refused_write"]:
+            raise Refused("a write on the {0} was let through".format(origin.name))
+        valve.release(the_valve, destination.name)
+        outcome["outcome"] = "open"
+    except Exception as error:
+        outcome["reason"] = "{0}; then {1}".format(reason, error)
+        for undo in (destination.database.close, origin.database.open):
+            try:
+                undo()
+            except Exception as failure:
+                outcome["reason"] += "; then {0}".format(failure)
+        valve.release(the_valve, origin.name)
+        outcome["outcome"] = "aborted"
+    return outcome
+
+
+def _until_unfenced(database: MariaDB, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    try:
+        while database.fenced_by() is not None and time.monotonic() < until:
+            time.sleep(0.01)
+    except Exception:  # noqa: S110  the release must not depend on the database
+        pass

@@ -1,0 +1,226 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The valve: holds a site's requests in the kernel's listen backlog, and lets them go towards one side.
+
+Everything here is a file: flags that the web server looks for, the environment file that names where held
+requests go, the decision that says which side won. So a release depends on nothing that can hang.
+
+``runtime`` lives in /run and is gone after a reboot, which leaves the site as it was; ``state`` survives.
+"""
+
+import os
+import subprocess
+import time
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+ESTABLISHED = "01"
+
+
+class Endpoint(NamedTuple):
+    """Where requests of one side are served, as the kernel's socket table shows it.
+
+    ``local`` counts sockets that a server on this host accepted on the port; otherwise those that this
+    host opened towards address and port.
+    """
+
+    address: str
+    port: int
+    local: bool
+
+
+class Valve(NamedTuple):
+    """One site's valve. ``targets`` maps a side to the address:port that the valve's proxy connects to."""
+
+    site: str
+    runtime: str
+    state: str
+    unit: str
+    targets: Dict[str, str]
+
+    def path(self, flag: str) -> str:
+        """Where a flag lies: ``moved`` outlives a reboot, ``near``, ``valve`` and ``hold`` do not."""
+        return os.path.join(self.state if flag == "moved" else self.runtime, flag)
+
+
+def raise_flag(valve: Valve, flag: str) -> None:
+    """Make the flag's file; world-readable, for the web server looks for it under its own user."""
+    descriptor = os.open(valve.path(flag), os.O_CREAT | os.O_WRONLY, 0o644)
+    os.close(descriptor)
+
+
+def lower_flag(valve: Valve, flag: str) -> None:
+    """Remove the flag's file, if it is there."""
+    try:
+        os.unlink(valve.path(flag))
+    except FileNotFoundError:
+        pass
+
+
+def is_raised(valve: Valve, flag: str) -> bool:
+    """Whether the flag's file is there."""
+    return os.path.exists(valve.path(flag))
+
+
+def choose(valve: Valve, side: str) -> None:
+    """Name the side that held requests go to; systemd reads the file when the proxy starts."""
+    path = os.path.join(valve.runtime, "environment")
+    with open(path + ".new", "w", encoding="utf-8") as stream:
+        stream.write("TARGET={0}\n".format(valve.targets[side]))
+    os.rename(path + ".new", path)
+
+
+def engage(valve: Valve) -> None:
+    """From now on every new request of the site waits. The hold must exist before the first request comes."""
+    raise_flag(valve, "hold")
+    raise_flag(valve, "valve")
+
+
+def release(valve: Valve, side: str) -> None:
+    """Let new requests, then the held ones, go to a side. Safe to repeat."""
+    choose(valve, side)
+    if side == "target":
+        raise_flag(valve, "moved")
+    else:
+        lower_flag(valve, "moved")
+    lower_flag(valve, "valve")
+    lower_flag(valve, "hold")
+    lower_flag(valve, "near")
+
+
+def is_idle(valve: Valve) -> bool:
+    """Whether the valve's proxy does not run; one that runs would hold nothing."""
+    state = subprocess.run(
+        ["systemctl", "is-active", valve.unit + ".service"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        universal_newlines=True,
+        check=False,
+    ).stdout.strip()
+    return state in ("inactive", "failed")
+
+
+def is_listening(valve: Valve) -> bool:
+    """Whether the valve's socket takes connections."""
+    return (
+        subprocess.run(["systemctl", "is-active", "--quiet", valve.unit + ".socket"], check=False).returncode == 0
+    )
+
+
+def rest(valve: Valve) -> None:
+    """Stop the valve's proxy, so that it can hold again."""
+    subprocess.run(["systemctl", "stop", valve.unit + ".service"], check=False)
+
+
+def decode_address(encoded: str) -> Tuple[str, int]:
+    """('10.0.0.5', 443) out of the kernel's '0500000A:01BB'; an IPv4 address mapped into IPv6 comes out as IPv4."""
+    address, port = encoded.split(":")
+    words = [address[start : start + 8] for start in range(0, len(address), 8)]
+    octets = [octet for word in words for octet in reversed(bytes.fromhex(word))]
+    if len(octets) == 16 and octets[:12] == [0] * 10 + [255, 255]:
+        octets = octets[12:]
+    if len(octets) == 4:
+        return ".".join(str(octet) for octet in octets), int(port, 16)
+    groups = ["{0:02x}{1:02x}".format(octets[i], octets[i + 1]) for i in range(0, 16, 2)]
+    return ":".join(groups), int(port, 16)
+
+
+def count_established(lines: Iterable[str], endpoint: Endpoint) -> int:
+    """How many established sockets of /proc/net/tcp{,6} belong to the endpoint."""
+    count = 0
+    for line in lines:
+        fields = line.split()
+        if len(fields) < 4 or fields[3] != ESTABLISHED:
+            continue
+        address, port = decode_address(fields[1] if endpoint.local else fields[2])
+        if port == endpoint.port and (endpoint.local or address == endpoint.address):
+            count += 1
+    return count
+
+
+def in_flight(endpoint: Endpoint) -> int:
+    """Requests that run at this instant, counted in the kernel's socket table."""
+    count = 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as stream:
+                next(stream, None)
+                count += count_established(stream, endpoint)
+        except FileNotFoundError:
+            continue
+    return count
+
+
+def drain(
+    endpoint: Endpoint,
+    until: float,
+    quiet_polls: int = 6,
+    interval: float = 0.005,
+    count: Optional[Callable[[Endpoint], int]] = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Wait until nothing was in flight for several looks in a row.
+
+    One look is not enough: the web server may have read the flag's absence a moment ago and not yet have
+    opened its connection. False when ``until`` (monotonic seconds) passed first.
+    """
+    look = count or in_flight
+    quiet = 0
+    while quiet < quiet_polls:
+        if clock() >= until:
+            return False
+        quiet = quiet + 1 if look(endpoint) == 0 else 0
+        sleep(interval)
+    return True
+
+
+class Decision:
+    """Which side won, decided once: whoever makes the file first has decided, process crash or not."""
+
+    def __init__(self, valve: Valve) -> None:
+        self.path = os.path.join(valve.state, "decision")
+
+    def clear(self) -> None:
+        """Forget the decision of an earlier switchover."""
+        try:
+            os.unlink(self.path)
+        except FileNotFoundError:
+            pass
+
+    def claim(self, outcome: str) -> str:
+        """Decide 'open' or 'abort' if nobody has; return what was decided."""
+        temporary = "{0}.{1}".format(self.path, os.getpid())
+        with open(temporary, "w", encoding="ascii") as stream:
+            stream.write(outcome)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            os.link(temporary, self.path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(temporary)
+        return self.read()
+
+    def read(self) -> str:
+        """'open', 'abort', or '' while nobody has decided."""
+        try:
+            with open(self.path, encoding="ascii") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            return ""
+
+
+def valves_from(plan: List[Dict[str, object]]) -> List[Valve]:
+    """The valves that a plan file describes."""
+    return [
+        Valve(
+            site=str(entry["site"]),
+            runtime=str(entry["runtime"]),
+            state=str(entry["state"]),
+            unit=str(entry["unit"]),
+            targets={str(side): str(where) for side, where in dict(entry["targets"]).items()},  # type: ignore[call-overload]
+        )
+        for entry in plan
+    ]

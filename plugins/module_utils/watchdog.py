@@ -1,0 +1,123 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A process of its own on the source, which ends a hold that its owner does not end.
+
+The owner connects to the watchdog's socket before it holds anything, says ``hold INSTANT`` (monotonic
+seconds, the same clock in every process of a host) and in the end ``done``. Where the instant passes, or
+the owner's end of the socket closes without that word, the watchdog ends the owner and recovers.
+"""
+
+import os
+import signal
+import socket
+import time
+from typing import Callable, Optional
+
+READY = b"ready\n"
+
+
+class Leash:
+    """The owner's end."""
+
+    def __init__(self, path: str, wait: float = 10.0) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        until = time.monotonic() + wait
+        while True:
+            try:
+                self._socket.connect(path)
+                break
+            except OSError:
+                if time.monotonic() >= until:
+                    raise RuntimeError("the watchdog did not answer at {0} within {1:g} s".format(path, wait))
+                time.sleep(0.05)
+        self._socket.settimeout(wait)
+        self._socket.sendall("{0}\n".format(os.getpid()).encode("ascii"))
+        if self._socket.recv(len(READY)) != READY:
+            raise RuntimeError("the watchdog is not ready: its connections could not be opened")
+
+    def hold_until(self, instant: float) -> None:
+        """Say when the hold must have ended."""
+        self._socket.sendall("hold {0!r}\n".format(instant).encode("ascii"))
+
+    def done(self) -> None:
+        """Say that nothing is held any more."""
+        self._socket.sendall(b"done\n")
+        self._socket.close()
+
+
+def end_process(pid: int) -> None:
+    """End the owner at once: it must not act once the watchdog does."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def watch(
+    path: str,
+    recover: Callable[[str], None],
+    patience: float = 60.0,
+    end: Callable[[int], None] = end_process,
+) -> str:
+    """Serve one owner; call ``recover(reason)`` where it must be. Returns why, or '' when all went well.
+
+    ``patience`` is how long, in seconds, to wait for an owner to come at all.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if os.path.exists(path):
+        os.unlink(path)
+    listener.bind(path)
+    os.chmod(path, 0o600)
+    listener.listen(1)
+    listener.settimeout(patience)
+    try:
+        connection, _address = listener.accept()
+    except socket.timeout:
+        return "no owner came"
+    finally:
+        listener.close()
+        os.unlink(path)
+    return serve(connection, recover, end)
+
+
+def serve(connection: socket.socket, recover: Callable[[str], None], end: Callable[[int], None]) -> str:
+    """Follow one owner's words until it is done or must be ended."""
+    pid = 0
+    deadline = None  # type: Optional[float]
+    buffer = b""
+    reason = ""
+    while not reason:
+        if deadline is None:
+            connection.settimeout(None)
+        else:
+            connection.settimeout(max(0.0001, deadline - time.monotonic()))
+        try:
+            received = connection.recv(4096)
+        except (socket.timeout, BlockingIOError):
+            reason = "the deadline passed"
+            break
+        except OSError as error:
+            reason = "the switchover process was lost: {0}".format(error)
+            break
+        if not received:
+            reason = "the switchover process ended without a word"
+            break
+        buffer += received
+        while b"\n" in buffer:
+            line, buffer = buffer.split(b"\n", 1)
+            word = line.decode("ascii")
+            if word == "done":
+                return ""
+            if word.startswith("hold "):
+                deadline = float(word[5:])
+            else:
+                pid = int(word)
+                connection.sendall(READY)
+    # Before a hold there is nothing to recover: an owner may give up at its gate.
+    if deadline is None:
+        return ""
+    if pid:
+        end(pid)
+    recover(reason)
+    return reason
