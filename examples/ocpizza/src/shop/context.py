@@ -1,0 +1,8 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from ocpizza.release import RELEASE
+
+
+def release(request):
+    return {"release": RELEASE}
