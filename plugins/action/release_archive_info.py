@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils.archive import (
+from ansible_collections.ocpizza.cutover.plugins.module_utils.release_archive import (
     CHUNK,
     MAX_BYTES,
     ArchiveError,

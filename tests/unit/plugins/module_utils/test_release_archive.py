@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils.archive import (
+from ansible_collections.ocpizza.cutover.plugins.module_utils.release_archive import (
     ArchiveError,
     Member,
     application_root,
