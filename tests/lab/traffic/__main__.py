@@ -15,6 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.lab.traffic.http import Client, Server
@@ -55,6 +56,7 @@ class Plan:
     clients: int
     seed: int
     staff_token: str
+    media: bool
     database: Database | None
     neighbour_database: Database | None
 
@@ -75,7 +77,8 @@ def parse(arguments: list[str]) -> Plan:
     parser.add_argument("--seconds", type=float, default=900)
     parser.add_argument("--max-requests", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--staff-token-file", type=Path, help="upload pictures too, with the token in this file")
+    parser.add_argument("--staff-token-file", type=Path, help="let the kitchen work, with the token in it")
+    parser.add_argument("--media", action="store_true", help="upload pictures, too")
     parser.add_argument("--control", type=Path, help='JSON: {"rate": 100, "stop": true}; default beside --out')
     parser.add_argument("--database", default="", help="command that reads SQL on stdin, for the read-back")
     parser.add_argument("--query", default="", help="prints key and number of rows")
@@ -98,16 +101,17 @@ def parse(arguments: list[str]) -> Plan:
         clients=given.clients,
         seed=given.seed,
         staff_token=given.staff_token_file.read_text().strip() if given.staff_token_file else "",
+        media=given.media,
         database=_database(given.database, given.query),
         neighbour_database=_database(given.neighbour_database, given.neighbour_query),
     )
 
 
-async def drive(plan: Plan) -> dict[str, object]:
+async def drive(plan: Plan) -> dict[str, Any]:
     """Load until told to stop, then the read-back; returns the summary it wrote."""
     ledger = Ledger(plan.out.with_name("ledger.jsonl"))
     client = Client(plan.server, connections=plan.clients, timeout=plan.timeout)
-    site = OcPizza(plan.writes, plan.seed, plan.staff_token)
+    site = OcPizza(plan.writes, plan.seed, plan.staff_token, plan.media)
     streams = [Stream(site, client, ledger, plan.fresh)]
     ends = time.monotonic() + plan.seconds
 
@@ -141,7 +145,7 @@ async def drive(plan: Plan) -> dict[str, object]:
     return summary
 
 
-def summarise(samples: list[Sample], findings: dict[str, Findings]) -> dict[str, object]:
+def summarise(samples: list[Sample], findings: dict[str, Findings]) -> dict[str, Any]:
     """The report's `traffic`, and a part for each site."""
     sites = {}
     for name, found in findings.items():
@@ -171,9 +175,9 @@ def summarise(samples: list[Sample], findings: dict[str, Findings]) -> dict[str,
     }
 
 
-def add_windows(out: Path, windows: list[Window], baseline: Window | None = None) -> dict[str, object]:
+def add_windows(out: Path, windows: list[Window], baseline: Window | None = None) -> dict[str, Any]:
     """Work windows, known only afterwards from the journal, into a summary that is written already."""
-    summary: dict[str, object] = json.loads(out.read_text())
+    summary: dict[str, Any] = json.loads(out.read_text())
     lines = out.with_name("requests.jsonl").read_text().splitlines()
     samples = [Sample(**json.loads(line)) for line in lines]
     summary["windows"] = [in_window(samples, window) for window in windows]
@@ -184,7 +188,7 @@ def add_windows(out: Path, windows: list[Window], baseline: Window | None = None
     return summary
 
 
-def passed(summary: dict[str, object]) -> bool:
+def passed(summary: dict[str, Any]) -> bool:
     """Nothing failed, lost or doubled, and something was asked at all."""
     bad = ("failed", "lost_writes", "duplicated_writes")
     return bool(summary["requests"]) and not any(summary[name] for name in bad)

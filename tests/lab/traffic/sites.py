@@ -15,6 +15,7 @@ from typing import Protocol
 from tests.lab.traffic.http import Request, Response
 
 READY = "ready"
+PRESETS = 5
 PICTURE = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
     "0000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
@@ -52,11 +53,12 @@ class OcPizza:
 
     name = "ocpizza"
 
-    def __init__(self, writes: float, seed: int, staff_token: str = "") -> None:
-        """`writes`: share of requests that write; with a staff token, pictures are uploaded too."""
+    def __init__(self, writes: float, seed: int, staff_token: str = "", media: bool = False) -> None:
+        """`writes`: share of requests that write; with a staff token the kitchen works, too."""
         self._writes = writes
         self._random = random.Random(seed)  # noqa: S311 - which page is asked for is no secret
         self._token = staff_token
+        self._media = media
         self._count = 0
         self._placed: deque[str] = deque(maxlen=200)
         self._cooking: deque[str] = deque(maxlen=2000)
@@ -66,9 +68,9 @@ class OcPizza:
         self._count += 1
         if self._random.random() >= self._writes:
             return Action("browse", Request("GET", self._page()))
-        if self._token and self._count % 200 == 0:
+        if self._media and self._count % 20 == 0:
             return self._upload()
-        if self._cooking and self._random.random() < 0.15:
+        if self._token and self._cooking and self._random.random() < 0.15:
             return self._status(self._cooking.popleft())
         return self._order()
 
@@ -90,7 +92,7 @@ class OcPizza:
         if choice < 0.5:
             return "/"
         if choice < 0.8 or not self._placed:
-            return f"/pizza/{self._random.randint(1, 5)}/"
+            return f"/pizza/{self._random.randint(1, PRESETS)}/"
         return f"/orders/{self._random.choice(self._placed)}/"
 
     def _order(self) -> Action:
@@ -98,7 +100,7 @@ class OcPizza:
         number = self._random.randint(1, 9999)
         lines = [
             {"pizza": pizza, "quantity": self._random.randint(1, 3)}
-            for pizza in self._random.sample(range(1, 6), self._random.randint(1, 3))
+            for pizza in self._random.sample(range(1, PRESETS + 1), self._random.randint(1, 3))
         ]
         order = {
             "customer": {"name": f"Client {number}", "phone": f"06{number:08d}"},
@@ -110,19 +112,14 @@ class OcPizza:
 
     def _status(self, key: str) -> Action:
         body = json.dumps({"status": READY}).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "X-Staff-Token": self._token}
         return Action("status", Request("POST", f"/api/orders/{key}/status", headers, body), key)
 
     def _upload(self) -> Action:
-        key = f"lab-{self._random.getrandbits(48):012x}.png"
-        boundary = f"lab{self._random.getrandbits(64):016x}"
-        head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="picture"; filename="{key}"\r\n'
-            "Content-Type: image/png\r\n\r\n"
-        )
-        body = head.encode() + PICTURE + f"\r\n--{boundary}--\r\n".encode()
-        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "X-Staff-Token": self._token}
-        return Action("media", Request("POST", "/api/media", headers, body), key)
+        # The site names a picture by its content, so each one has to differ.
+        key = f"{self._random.getrandbits(64):016x}"
+        headers = {"Content-Type": "image/png", "X-Staff-Token": self._token}
+        return Action("media", Request("POST", "/api/media", headers, PICTURE + key.encode()), key)
 
 
 class Annex:

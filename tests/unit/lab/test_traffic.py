@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,8 +89,8 @@ async def listen(site: FakeSite) -> tuple[asyncio.Server, int]:
     return server, server.sockets[0].getsockname()[1]
 
 
-def run(site: FakeSite, out: Path, *more: str, requests: int = 60) -> dict[str, object]:
-    async def scenario() -> dict[str, object]:
+def run(site: FakeSite, out: Path, *more: str, requests: int = 60) -> dict[str, Any]:
+    async def scenario() -> dict[str, Any]:
         server, port = await listen(site)
         async with server:
             plan = parse(
@@ -130,8 +131,13 @@ def order(key: str = "k") -> Request:
     return Request("POST", "/api/orders", {"Idempotency-Key": key}, b"{}")
 
 
+def token(directory: Path) -> str:
+    (directory / "token").write_text("secret")
+    return f"--staff-token-file={directory / 'token'}"
+
+
 def test_all_is_well(tmp_path: Path) -> None:
-    summary = run(FakeSite(), tmp_path)
+    summary = run(FakeSite(), tmp_path, token(tmp_path))
     assert passed(summary)
     assert summary["requests"] >= 60
     assert summary["acknowledged_writes"] > 5
@@ -155,7 +161,7 @@ def test_changed_write_is_lost(tmp_path: Path) -> None:
 def test_status_that_went_back_is_lost(tmp_path: Path) -> None:
     site = FakeSite()
     site.keeps_statuses = False
-    summary = run(site, tmp_path, "--writes=1", requests=200)
+    summary = run(site, tmp_path, "--writes=1", token(tmp_path), requests=200)
     assert summary["failed"] == 0
     assert summary["lost_writes"] == len([path for _, path in site.seen if path.endswith("/status")])
 

@@ -1,0 +1,56 @@
+# One command each; whatever is missing is installed or named. `make` alone says what there is.
+LAB ?= cutover-lab
+LAB_PORT ?= 22000
+KEEP ?=
+SCENARIOS ?=
+export LAB LAB_PORT KEEP
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+STAMP := .venv/.stamp
+SUITES := bullseye trixie
+
+.PHONY: help setup images lab demo test lint unit molecule integration down clean
+
+help:  ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@echo; echo "LAB and LAB_PORT name a lab and its first port; KEEP=1 leaves the lab up after the demo."
+
+setup: $(STAMP)  ## virtual environment from requirements.txt, the checkout as a collection
+
+$(STAMP): requirements.txt pyproject.toml tests/lab/setup.sh
+	@sh tests/lab/setup.sh
+	@touch $@
+
+images: $(STAMP)  ## Docker engine and the lab's base images
+	@sh tests/lab/engine.sh
+	@sh tests/lab/images.sh $(SUITES)
+
+lab: images  ## the old server with its sites, and four new ones with nothing on them
+	@python -m tests.lab provision
+	@python -m tests.lab status
+
+demo: images  ## one complete migration under traffic: build/demo/report.json
+	@python -m tests.lab.demo
+
+test: lint unit molecule integration  ## all tests
+
+lint: $(STAMP)  ## ansible-lint, ruff, mypy
+	@ruff check .
+	@ruff format --check .
+	@mypy src plugins/module_utils tests/lab
+	@ansible-lint --offline
+
+unit: $(STAMP)  ## unit tests
+	@pytest -n auto
+
+molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for some
+	@python -m tests.molecule $(SCENARIOS)
+
+integration: images  ## whole migrations, forward and back
+	@pytest tests/integration -x
+
+down: $(STAMP)  ## this lab away, images kept
+	@python -m tests.lab down
+
+clean: $(STAMP)  ## every container, network, volume and image made here away
+	@python -m tests.lab clean
