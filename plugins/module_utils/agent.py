@@ -125,7 +125,7 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
         # From here the proof of the next switchover starts: both sides were equal at this instant.
         switchover.write_json(
             plan["proof"],
-            {"positions": {plan["destination"]: destination.database.position()}, "time": journal.utc_now()},
+            {"positions": {plan["destination"]: destination.database.full_position()}, "time": journal.utc_now()},
         )
         switchover.write_json(plan["state"], {"side": destination.name, "since": journal.utc_now()})
     return outcome
