@@ -1,0 +1,482 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proof: row-level evidence that two sides are equal, computed on the servers, under live traffic.
+
+A difference seen once may only be lag. A key counts as different when the source's row stayed the same while
+the target applied everything the source had done by then, and still differs. What never holds still that long
+is unsettled, and unsettled is not equal.
+
+The SQL of an engine is in ``proof_<engine>.py``; which one is told by the connection.
+"""
+
+import importlib
+import threading
+import time
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column, Table
+
+__all__ = ["Column", "Difference", "Table", "TableProof", "compare_database", "compare_keys", "compare_table"]
+
+Key = Tuple[Any, ...]
+Bounds = Tuple[Optional[Key], Optional[Key]]
+
+PACKAGE = "ansible_collections.ocpizza.cutover.plugins.module_utils."
+PROVIDERS = {"pymysql": "proof_mariadb", "psycopg": "proof_postgresql"}
+
+EQUAL, DIFFERENT, UNSETTLED, UNKNOWN = "equal", "different", "unsettled", "unknown"
+MISSING, EXTRA = "missing", "extra"
+PASSED, PARTIAL, FAILED = "PASSED", "PARTIAL", "FAILED"
+
+CHUNK_ROWS = 10000
+BATCH_KEYS = 250
+MAX_NAMED = 100
+
+
+class Difference(NamedTuple):
+    """One row that the sides do not share: missing or extra on the target, or different in ``columns``."""
+
+    database: str
+    table: str
+    key: Key
+    kind: str
+    columns: Sequence[str] = ()
+
+    def text(self) -> str:
+        """What a person reads."""
+        where = "{0}.{1} {2}".format(self.database, self.table, printable_key(self.key))
+        if self.kind == DIFFERENT and self.columns:
+            return "{0}: different in {1}".format(where, ", ".join(self.columns))
+        return "{0}: {1}".format(where, self.kind if self.kind == DIFFERENT else self.kind + " on the target")
+
+
+class TableProof(NamedTuple):
+    """What is known about one table. ``rows`` is what was compared on the source; ``uncovered`` names columns."""
+
+    database: str
+    table: str
+    status: str
+    rows: int
+    differences: List[Difference]
+    unsettled: List[Key]
+    reason: str = ""
+    uncovered: Sequence[str] = ()
+
+
+def provider(connection: Any) -> Any:
+    """The module with the SQL of this connection's engine."""
+    driver = type(connection).__module__.split(".", 1)[0]
+    name = PROVIDERS.get(driver)
+    if name is None:
+        raise ValueError("no proof is known for connections of {0}".format(driver))
+    return importlib.import_module(PACKAGE + name)
+
+
+def printable_key(key: Key) -> str:
+    """A key as text, safe to print."""
+    return "({0})".format(", ".join(printable(value) for value in key))
+
+
+def printable(value: Any) -> str:
+    """A key's value as text, at most 80 characters long."""
+    text = "0x" + value.hex() if isinstance(value, (bytes, bytearray)) else str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def both(source: Callable[[], Any], target: Callable[[], Any]) -> Tuple[Any, Any]:
+    """Ask both sides at the same time."""
+    box = {}  # type: Dict[str, Any]
+
+    def ask() -> None:
+        try:
+            box["answer"] = target()
+        except BaseException as error:
+            box["error"] = error
+
+    thread = threading.Thread(target=ask, name="proof-target", daemon=True)
+    thread.start()
+    try:
+        first = source()
+    finally:
+        thread.join()
+    if "error" in box:
+        raise box["error"]
+    return first, box["answer"]
+
+
+def load_tables(connection: Any, database: str) -> List[Table]:
+    """The base tables of a database."""
+    sql = provider(connection)
+    sql.prepare(connection)
+    tables = sql.load_tables(connection, database)  # type: List[Table]
+    return tables
+
+
+def pair(table: Table, other: Table) -> Table:
+    """The source's table, its text to be compared by character where the target keeps it in another charset."""
+    columns = []
+    for column in table.columns:
+        match = [one for one in other.columns if one.name == column.name]
+        same = not match or _charset(match[0]) == _charset(column)
+        columns.append(column._replace(convert=not same))
+    return table._replace(columns=columns)
+
+
+def _charset(column: Column) -> str:
+    # ASCII, utf8mb3 and utf8mb4 write the same characters with the same bytes.
+    name = column.charset or ""
+    return "utf8" if name in ("utf8", "utf8mb3", "utf8mb4", "ascii") else name
+
+
+def name_differences(table: Table, ours: Dict[Key, str], theirs: Dict[Key, str]) -> List[Difference]:
+    """What two mappings of keys to hashes do not share, source's order first."""
+    found = []
+    for key, value in ours.items():
+        if key not in theirs:
+            found.append(Difference(table.database, table.name, key, MISSING))
+        elif theirs[key] != value:
+            found.append(Difference(table.database, table.name, key, DIFFERENT))
+    found.extend(Difference(table.database, table.name, key, EXTRA) for key in theirs if key not in ours)
+    return found
+
+
+def _read_keys(connection: Any, table: Table, keys: Sequence[Key]) -> Dict[Key, str]:
+    sql = provider(connection)
+    found = {}
+    for start in range(0, len(keys), BATCH_KEYS):
+        statement = sql.hashes_of(table, keys[start : start + BATCH_KEYS])
+        for row in sql.fetch(connection, statement):
+            found[tuple(row[:-1])] = row[-1]
+    return found
+
+
+def compare_keys(source: Any, target: Any, table: Table, keys: Sequence[Key]) -> List[Difference]:
+    """Compare the rows with these keys as they are now; keys that are on neither side are equal.
+
+    Both connections must have been prepared (``load_tables`` does it). Nothing is waited for: it runs
+    inside the pause, when the source is fenced and the target has applied everything.
+    """
+    if not table.key:
+        raise ValueError("table {0}.{1} has no key to compare rows by".format(table.database, table.name))
+    wanted = list(dict.fromkeys(tuple(key) for key in keys))
+    if not wanted:
+        return []
+    ours, theirs = both(lambda: _read_keys(source, table, wanted), lambda: _read_keys(target, table, wanted))
+    return name_differences(table, ours, theirs)
+
+
+def prepare(*connections: Any) -> None:
+    """Make connections answer alike; ``load_tables`` does it too."""
+    for connection in connections:
+        provider(connection).prepare(connection)
+
+
+def chunks(connection: Any, table: Table, size: int = CHUNK_ROWS) -> Iterator[Bounds]:
+    """Bounds (lower, upper] that cover every key there is or may come: the first and the last are open."""
+    sql = provider(connection)
+    lower = None  # type: Optional[Key]
+    while True:
+        found = sql.fetch(connection, sql.boundary(table, lower, size))
+        upper = tuple(found[0]) if found else None
+        yield lower, upper
+        if upper is None:
+            return
+        lower = upper
+
+
+class Settling(NamedTuple):
+    """How long a difference may take to turn out to be lag.
+
+    ``caught_up()`` waits until the target applied what the source had done when it was called, and tells
+    whether it did. None says that nothing writes: what differs twice is different.
+    """
+
+    caught_up: Optional[Callable[[], bool]] = None
+    rounds: int = 20
+    pause_s: float = 0.05
+
+
+def settle(
+    keys: Sequence[Key],
+    read_source: Callable[[Sequence[Key]], Dict[Key, str]],
+    read_target: Callable[[Sequence[Key]], Dict[Key, str]],
+    settling: Settling,
+) -> Tuple[List[Key], List[Key]]:
+    """Sort keys that differed once into (truly different, unsettled); the rest turned out equal."""
+    different = []  # type: List[Key]
+    open_keys = list(keys)
+    for turn in range(settling.rounds):
+        if not open_keys:
+            break
+        if turn:
+            time.sleep(settling.pause_s * turn)
+        before = read_source(open_keys)
+        if settling.caught_up is not None and not settling.caught_up():
+            continue
+        target = read_target(open_keys)
+        after = read_source(open_keys)
+        left = []
+        for key in open_keys:
+            if target.get(key) in (before.get(key), after.get(key)):
+                continue
+            if before.get(key) == after.get(key):
+                different.append(key)
+            else:
+                left.append(key)
+        open_keys = left
+    return different, open_keys
+
+
+def compare_table(
+    source: Any,
+    target: Any,
+    table: Table,
+    settling: Optional[Settling] = None,
+    progress: Optional[Callable[[int], None]] = None,
+    chunk_rows: int = CHUNK_ROWS,
+) -> TableProof:
+    """Compare one table while it is written to. ``progress`` is told how many rows were compared since last."""
+    settling = settling or Settling()
+    sql = provider(source)
+    uncovered = [column.name for column in table.columns if not sql.covered(column)]
+    compare = _compare_keyed if table.key else _compare_unkeyed
+    proof = compare(source, target, table, settling, progress or (lambda rows: None), chunk_rows)
+    if uncovered and proof.status == EQUAL:
+        reason = "the type of {0} is not known to compare exactly".format(", ".join(uncovered))
+        proof = proof._replace(status=UNKNOWN, reason=reason)
+    return proof._replace(uncovered=uncovered)
+
+
+def _compare_keyed(
+    source: Any, target: Any, table: Table, settling: Settling, progress: Callable[[int], None], size: int
+) -> TableProof:
+    sql = provider(source)
+    rows = 0
+    different = []  # type: List[Key]
+    unsettled = []  # type: List[Key]
+    truncated = False
+    for lower, upper in chunks(source, table, size):
+        statement = sql.checksum(table, lower, upper)
+        ours, theirs = both(lambda: sql.fetch(source, statement)[0], lambda: sql.fetch(target, statement)[0])  # noqa: B023
+        rows += int(ours[0])
+        if ours != theirs and len(different) < MAX_NAMED:
+            listing = sql.hashes(table, lower, upper)
+            left, right = both(lambda: sql.fetch(source, listing), lambda: sql.fetch(target, listing))  # noqa: B023
+            truncated = truncated or max(len(left), len(right)) >= sql.MAX_HASHES
+            suspects = [
+                difference.key
+                for difference in name_differences(
+                    table, {row[:-1]: row[-1] for row in left}, {row[:-1]: row[-1] for row in right}
+                )
+            ]
+            # Lag leaves few keys; of a table that was never copied a part says as much as the whole.
+            truncated = truncated or len(suspects) > 50 * MAX_NAMED
+            worse, open_keys = settle(
+                suspects[: 50 * MAX_NAMED],
+                lambda keys: _read_keys(source, table, keys),
+                lambda keys: _read_keys(target, table, keys),
+                settling,
+            )
+            different.extend(worse)
+            unsettled.extend(open_keys)
+        progress(int(ours[0]))
+    differences = explain(source, target, table, different[:MAX_NAMED])
+    if different:
+        reason = "{0}{1} rows differ".format("at least " if truncated or len(different) > MAX_NAMED else "", len(different))
+        return TableProof(table.database, table.name, DIFFERENT, rows, differences, unsettled, reason)
+    if unsettled or truncated:
+        reason = "{0} rows never held still long enough to be compared".format(len(unsettled))
+        if truncated and not unsettled:
+            reason = "more rows differed at once than could be looked at; compare again when the target has caught up"
+        return TableProof(table.database, table.name, UNSETTLED, rows, [], unsettled, reason)
+    return TableProof(table.database, table.name, EQUAL, rows, [], [])
+
+
+def _compare_unkeyed(
+    source: Any, target: Any, table: Table, settling: Settling, progress: Callable[[int], None], _size: int
+) -> TableProof:
+    sql = provider(source)
+    whole = sql.checksum(table)
+    table_key = ("table",)
+
+    def read(connection: Any) -> Callable[[Sequence[Key]], Dict[Key, str]]:
+        return lambda keys: {table_key: repr(sql.fetch(connection, whole)[0])}
+
+    ours, theirs = both(lambda: sql.fetch(source, whole)[0], lambda: sql.fetch(target, whole)[0])
+    rows = int(ours[0])
+    different, open_keys = [], []  # type: List[Key], List[Key]
+    if ours != theirs:
+        different, open_keys = settle(
+            [table_key], read(source), read(target), settling._replace(rounds=min(5, settling.rounds))
+        )
+    progress(rows)
+    if different:
+        named = _name_unkeyed(source, target, table)
+        reason = "the table has no key, and its {0} rows are not the same".format(rows)
+        return TableProof(table.database, table.name, DIFFERENT, rows, named, [], reason)
+    if open_keys:
+        reason = "the table has no key and is written to: give it a primary key, or compare it while nothing writes"
+        return TableProof(table.database, table.name, UNKNOWN, rows, [], [], reason)
+    return TableProof(table.database, table.name, EQUAL, rows, [], [])
+
+
+def _name_unkeyed(source: Any, target: Any, table: Table) -> List[Difference]:
+    sql = provider(source)
+    statement = sql.multiset(table)
+    left, right = both(lambda: dict(sql.fetch(source, statement)), lambda: dict(sql.fetch(target, statement)))
+    found = []
+    for digest in sorted(set(left) | set(right)):
+        count = int(left.get(digest, 0)) - int(right.get(digest, 0))
+        if count:
+            key = ("row with MD5 " + digest, "{0} times".format(abs(count)))
+            found.append(Difference(table.database, table.name, key, MISSING if count > 0 else EXTRA))
+    return found[:MAX_NAMED]
+
+
+def explain(source: Any, target: Any, table: Table, keys: Sequence[Key]) -> List[Difference]:
+    """Name each of these rows, and the columns in which it differs."""
+    if not keys:
+        return []
+    sql = provider(source)
+
+    def read(connection: Any) -> Dict[Key, Sequence[str]]:
+        width = len(table.key)
+        found = {}
+        for start in range(0, len(keys), BATCH_KEYS):
+            statement = sql.column_hashes_of(table, keys[start : start + BATCH_KEYS])
+            found.update({row[:width]: row[width:] for row in sql.fetch(connection, statement)})
+        return found
+
+    ours, theirs = both(lambda: read(source), lambda: read(target))
+    named = []
+    for key in keys:
+        left, right = ours.get(key), theirs.get(key)
+        kind = MISSING if right is None else EXTRA if left is None else DIFFERENT
+        columns = []  # type: List[str]
+        if left is not None and right is not None:
+            columns = [column.name for column, one, two in zip(table.columns, left, right) if one != two]
+        named.append(Difference(table.database, table.name, key, kind, columns))
+    return named
+
+
+def compare_schema(source: Any, target: Any, database: str) -> List[str]:
+    """What is defined differently on both sides, in words."""
+    sql = provider(source)
+    ours, theirs = both(lambda: sql.schema(source, database), lambda: sql.schema(target, database))
+    found = []
+    for kind, name in sorted(set(ours) | set(theirs)):
+        one, two = ours.get((kind, name)), theirs.get((kind, name))
+        if two is None:
+            found.append("{0} {1} is missing on the target".format(kind, name))
+        elif one is None:
+            found.append("{0} {1} is only on the target".format(kind, name))
+        elif one != two:
+            found.append("{0} {1} is '{2}' on the source and '{3}' on the target".format(kind, name, one, two))
+    return found
+
+
+def follower(source: Any, target: Any, timeout: float = 10.0) -> Callable[[], bool]:
+    """A ``caught_up`` for a target that replicates from the source."""
+    sql = provider(source)
+
+    def caught_up() -> bool:
+        return bool(sql.wait_for(target, sql.position(source), timeout))
+
+    return caught_up
+
+
+def compare_database(
+    source: Any,
+    target: Any,
+    database: str,
+    settling: Optional[Settling] = None,
+    progress: Optional[Callable[[int, int, str], None]] = None,
+    position: Optional[Callable[[], str]] = None,
+    chunk_rows: int = CHUNK_ROWS,
+) -> Dict[str, Any]:
+    """The proof of one database, as proof.json has it.
+
+    ``position`` gives the source's position, asked before the first row is read: every row is equal at that
+    position or was changed after it.
+    """
+    sql = provider(source)
+    prepare(source, target)
+    started = time.time()
+    where = position() if position else sql.position(source)
+    tables = sql.load_tables(source, database)
+    others = {table.name: table for table in sql.load_tables(target, database)}
+    schema = compare_schema(source, target, database)
+    total = sum(table.rows_estimate for table in tables)
+    seen = [0]
+    proofs = []
+    for table in tables:
+
+        def more(rows: int, name: str = table.name) -> None:
+            seen[0] += rows
+            if progress:
+                progress(seen[0], max(total, seen[0]), "{0}.{1}".format(database, name))
+
+        proofs.append(_prove_table(source, target, table, others.get(table.name), settling, more, chunk_rows))
+    proofs.extend(
+        TableProof(database, name, DIFFERENT, 0, [], [], "the table is only on the target")
+        for name in sorted(set(others) - {table.name for table in tables})
+    )
+    result = summarise(database, proofs, schema)
+    result.update(engine=sql.flavour(source), position=where, seconds=round(time.time() - started, 3))
+    return result
+
+
+def _prove_table(
+    source: Any,
+    target: Any,
+    table: Table,
+    other: Optional[Table],
+    settling: Optional[Settling],
+    progress: Callable[[int], None],
+    chunk_rows: int,
+) -> TableProof:
+    if other is None:
+        return TableProof(table.database, table.name, DIFFERENT, 0, [], [], "the table is missing on the target")
+    if [column.name for column in table.columns] != [column.name for column in other.columns]:
+        return TableProof(table.database, table.name, DIFFERENT, 0, [], [], "the columns of the sides are not the same")
+    shared = pair(table, other)
+    if shared.key and not other.key:
+        shared = shared._replace(key=[])
+    return compare_table(source, target, shared, settling, progress, chunk_rows)
+
+
+def summarise(database: str, proofs: Sequence[TableProof], schema: Sequence[str]) -> Dict[str, Any]:
+    """One verdict from the tables' proofs: PARTIAL where something is not known, FAILED where something differs."""
+    rows = sum(proof.rows for proof in proofs)
+    counted = [proof for proof in proofs if proof.status in (EQUAL, DIFFERENT)]
+    unsure = [proof for proof in proofs if proof.status not in (EQUAL, DIFFERENT)]
+    # A table counts as at least one row, so that an empty table that could not be compared lowers the share.
+    weight = sum(max(1, proof.rows) for proof in proofs)
+    coverage = sum(max(1, proof.rows) for proof in counted) / weight if weight else 0.0
+    if any(proof.status == DIFFERENT for proof in proofs) or schema:
+        verdict = FAILED
+    elif unsure or not proofs:
+        verdict = PARTIAL
+    else:
+        verdict = PASSED
+    return {
+        "database": database,
+        "tables": len(proofs),
+        "rows": rows,
+        "equal": verdict == PASSED,
+        "verdict": verdict,
+        "coverage": coverage if not unsure else min(coverage, 0.999999),
+        "differences": [difference.text() for proof in proofs for difference in proof.differences][:MAX_NAMED],
+        "schema_differences": list(schema),
+        "tables_detail": [
+            {
+                "table": proof.table,
+                "status": proof.status,
+                "rows": proof.rows,
+                "reason": proof.reason,
+                "unsettled": [printable_key(key) for key in proof.unsettled[:MAX_NAMED]],
+            }
+            for proof in proofs
+        ],
+    }

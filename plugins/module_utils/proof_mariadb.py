@@ -1,0 +1,385 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SQL of the proof for MariaDB and MySQL: tables, exact row hashes, chunks by key, positions.
+
+Every statement is a pair (text, arguments) in the way of the DB-API; a percent sign in a name is doubled.
+"""
+
+import re
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
+
+Statement = Tuple[str, Tuple[Any, ...]]
+Key = Tuple[Any, ...]
+
+# What the collection itself puts into a database (the triggers of the fence) is no part of the site.
+OWN_OBJECTS = re.compile(r"cutover_")
+CHARACTER = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
+LISTED = ("enum", "set")
+FLOATING = ("float", "double", "real")
+BYTES = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob")
+SPATIAL = (
+    "geometry",
+    "point",
+    "linestring",
+    "polygon",
+    "multipoint",
+    "multilinestring",
+    "multipolygon",
+    "geometrycollection",
+    "geomcollection",
+)
+# Their text is exact, and never has a comma in it.
+PLAIN = (
+    "tinyint",
+    "smallint",
+    "mediumint",
+    "int",
+    "bigint",
+    "decimal",
+    "date",
+    "datetime",
+    "timestamp",
+    "time",
+    "year",
+    "uuid",
+    "inet4",
+    "inet6",
+)
+MAX_HASHES = 200000
+
+
+class Column(NamedTuple):
+    """One column; ``charset`` is None for what has none, ``convert`` is set where the sides' charsets differ."""
+
+    name: str
+    type: str
+    charset: Optional[str] = None
+    convert: bool = False
+
+    @property
+    def base(self) -> str:
+        """The type without length and attributes."""
+        return re.split(r"[ (]", self.type, maxsplit=1)[0].lower()
+
+
+class Table(NamedTuple):
+    """One base table. ``key`` is empty where no key identifies a row."""
+
+    database: str
+    name: str
+    columns: List[Column]
+    key: List[str]
+    engine: str
+    rows_estimate: int
+
+    def column(self, name: str) -> Column:
+        """The column of this name."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+
+def quote(name: str) -> str:
+    """An identifier within a statement that takes arguments."""
+    return quote_mysql(name).replace("%", "%%")
+
+
+def table_name(table: Table) -> str:
+    """The table with its database."""
+    return "{0}.{1}".format(quote(table.database), quote(table.name))
+
+
+def column_expression(column: Column) -> str:
+    """Text or bytes that are equal exactly if the values are; NULL gives N, whatever has no fixed form its length."""
+    name = quote(column.name)
+    base = column.base
+    if base in PLAIN:
+        return "IFNULL({0},'N')".format(name)
+    if base in FLOATING:
+        # A FLOAT as text has six digits; as a DOUBLE it has all. Times one, for plus zero loses the sign of -0.
+        return "IFNULL({0}*1e0,'N')".format(name)
+    if base == "bit":
+        return "IFNULL({0}+0,'N')".format(name)
+    if base in LISTED:
+        # The number tells the empty member from the empty value that stands for an error.
+        return "IFNULL(CONCAT({0}+0,':',LENGTH({0}),':',CAST({0} AS BINARY)),'N')".format(name)
+    if base in CHARACTER or base == "json" or base in BYTES:
+        value = name
+        if base == "json" or (column.convert and base in CHARACTER):
+            value = "CONVERT({0} USING utf8mb4)".format(name)
+        return "IFNULL(CONCAT(LENGTH({0}),':',CAST({0} AS BINARY)),'N')".format(value)
+    return "IFNULL(HEX({0}),'N')".format(name)
+
+
+def covered(column: Column) -> bool:
+    """Whether this type's values are known to be compared exactly."""
+    known = PLAIN + FLOATING + LISTED + CHARACTER + BYTES + SPATIAL + ("bit", "json", "vector")
+    return column.base in known
+
+
+def row_expression(table: Table) -> str:
+    """The MD5 of the whole row."""
+    return "MD5(CONCAT_WS(',',{0}))".format(",".join(column_expression(column) for column in table.columns))
+
+
+def usable_in_key(column: Column) -> bool:
+    """A key column must compare the same way as it sorts, and exactly."""
+    return column.base in PLAIN + CHARACTER + BYTES + LISTED
+
+
+def sortable(column: Column) -> str:
+    """What a key column is ordered and limited by: an ENUM sorts by number and compares by text."""
+    return "({0}+0)".format(quote(column.name)) if column.base in LISTED else quote(column.name)
+
+
+def range_condition(names: Sequence[str], lower: Optional[Key], upper: Optional[Key]) -> Statement:
+    """lower < key <= upper, written so that the optimiser sees index ranges (it does not in row constructors)."""
+    texts = []  # type: List[str]
+    arguments = []  # type: List[Any]
+    for bound, sign, last_sign in ((lower, ">", ">"), (upper, "<", "<=")):
+        if bound is None:
+            continue
+        options = []
+        for position in range(len(names)):
+            last = position == len(names) - 1
+            parts = ["{0}=%s".format(name) for name in names[:position]]
+            parts.append("{0}{1}%s".format(names[position], last_sign if last else sign))
+            options.append("({0})".format(" AND ".join(parts)))
+            arguments.extend(bound[: position + 1])
+        texts.append("({0})".format(" OR ".join(options)))
+    return " AND ".join(texts) or "TRUE", tuple(arguments)
+
+
+def keys_condition(names: Sequence[str], keys: Sequence[Key]) -> Statement:
+    """The rows with these keys."""
+    if len(names) == 1:
+        return "{0} IN ({1})".format(names[0], ",".join(["%s"] * len(keys))), tuple(key[0] for key in keys)
+    one = "({0})".format(" AND ".join("{0}=%s".format(name) for name in names))
+    return "({0})".format(" OR ".join([one] * len(keys))), tuple(value for key in keys for value in key)
+
+
+def _where(table: Table, lower: Optional[Key], upper: Optional[Key]) -> Statement:
+    return range_condition([sortable(table.column(name)) for name in table.key], lower, upper)
+
+
+def checksum(table: Table, lower: Optional[Key] = None, upper: Optional[Key] = None) -> Statement:
+    """Count and 64-bit checksum of a chunk. With a key no row comes twice, so XOR is safe; else the sum tells."""
+    where, arguments = _where(table, lower, upper)
+    half = "CAST(CONV(LEFT({0},16),16,10) AS UNSIGNED)".format(row_expression(table))
+    fold = "BIT_XOR" if table.key else "SUM"
+    return "SELECT COUNT(*),{0}({1}) FROM {2} WHERE {3}".format(fold, half, table_name(table), where), arguments
+
+
+def boundary(table: Table, lower: Optional[Key], size: int) -> Statement:
+    """The key of the last row of the chunk of ``size`` rows that follows ``lower``."""
+    where, arguments = _where(table, lower, None)
+    names = ",".join(sortable(table.column(name)) for name in table.key)
+    return (
+        "SELECT {0} FROM {1} WHERE {2} ORDER BY {0} LIMIT 1 OFFSET {3:d}".format(
+            names, table_name(table), where, size - 1
+        ),
+        arguments,
+    )
+
+
+def _key_names(table: Table) -> str:
+    return ",".join(quote(name) for name in table.key)
+
+
+def hashes(table: Table, lower: Optional[Key], upper: Optional[Key]) -> Statement:
+    """Key columns, then the hash, of every row of a chunk."""
+    where, arguments = _where(table, lower, upper)
+    return (
+        "SELECT {0},{1} FROM {2} WHERE {3} LIMIT {4:d}".format(
+            _key_names(table), row_expression(table), table_name(table), where, MAX_HASHES
+        ),
+        arguments,
+    )
+
+
+def hashes_of(table: Table, keys: Sequence[Key]) -> Statement:
+    """Key columns, then the hash, of the rows with these keys."""
+    where, arguments = keys_condition([quote(name) for name in table.key], keys)
+    return (
+        "SELECT {0},{1} FROM {2} WHERE {3}".format(_key_names(table), row_expression(table), table_name(table), where),
+        arguments,
+    )
+
+
+def column_hashes_of(table: Table, keys: Sequence[Key]) -> Statement:
+    """Key columns, then one hash a column, of the rows with these keys."""
+    where, arguments = keys_condition([quote(name) for name in table.key], keys)
+    columns = ",".join("MD5({0})".format(column_expression(column)) for column in table.columns)
+    return (
+        "SELECT {0},{1} FROM {2} WHERE {3}".format(_key_names(table), columns, table_name(table), where),
+        arguments,
+    )
+
+
+def multiset(table: Table) -> Statement:
+    """The hashes of a table without key, and how often each comes."""
+    return (
+        "SELECT {0} AS h,COUNT(*) FROM {1} GROUP BY h LIMIT {2:d}".format(
+            row_expression(table), table_name(table), MAX_HASHES
+        ),
+        (),
+    )
+
+
+# What asks the server.
+
+
+def fetch(connection: Any, statement: Statement) -> List[Tuple[Any, ...]]:
+    """All rows, as tuples even where the connection gives dictionaries."""
+    import pymysql.cursors  # noqa: PLC0415 - the connection is PyMySQL's, but the pure part needs none
+
+    with connection.cursor(pymysql.cursors.Cursor) as cursor:
+        cursor.execute(statement[0], tuple(statement[1]))
+        return list(cursor.fetchall())
+
+
+def prepare(connection: Any) -> None:
+    """One time zone, one charset, one mode on both sides; every statement sees the present, and waits for no lock.
+
+    The connection is the proof's alone: a transaction that is open on it is committed.
+    """
+    fetch(
+        connection,
+        (
+            "SET NAMES utf8mb4, SESSION time_zone='+00:00', SESSION sql_mode='', SESSION autocommit=1, "
+            "SESSION lock_wait_timeout=10",
+            (),
+        ),
+    )
+
+
+def load_tables(connection: Any, database: str) -> List[Table]:
+    """The base tables of a database in the order of their names."""
+    found = fetch(
+        connection,
+        (
+            "SELECT TABLE_NAME, ENGINE, COALESCE(TABLE_ROWS,0) FROM information_schema.TABLES "
+            "WHERE TABLE_SCHEMA=%s AND TABLE_TYPE IN ('BASE TABLE','SYSTEM VERSIONED') ORDER BY TABLE_NAME",
+            (database,),
+        ),
+    )
+    columns = {}  # type: Dict[str, List[Column]]
+    required = set()
+    for table, name, kind, charset, nullable in fetch(
+        connection,
+        (
+            "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE "
+            "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=%s ORDER BY TABLE_NAME, ORDINAL_POSITION",
+            (database,),
+        ),
+    ):
+        columns.setdefault(table, []).append(Column(name, _text(kind), charset))
+        if nullable == "NO":
+            required.add((table, name))
+    keys = {}  # type: Dict[str, Dict[str, List[str]]]
+    for table, index, column, prefix in fetch(
+        connection,
+        (
+            "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS "
+            "WHERE TABLE_SCHEMA=%s AND NON_UNIQUE=0 ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
+            (database,),
+        ),
+    ):
+        usable = prefix is None and column is not None and (table, column) in required
+        keys.setdefault(table, {}).setdefault(index, []).append(column if usable else "")
+    tables = []
+    for name, engine, rows in found:
+        table = Table(database, name, columns.get(name, []), [], engine or "", int(rows))
+        tables.append(table._replace(key=choose_key(table, keys.get(name, {}))))
+    return tables
+
+
+def choose_key(table: Table, indexes: Dict[str, List[str]]) -> List[str]:
+    """The primary key, else the shortest unique key of columns that are never NULL ('' stands for a nullable one)."""
+    for name in sorted(indexes, key=lambda name: (name != "PRIMARY", len(indexes[name]), name)):
+        if all(column and usable_in_key(table.column(column)) for column in indexes[name]):
+            return indexes[name]
+    return []
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def flavour(connection: Any) -> str:
+    """mariadb or mysql."""
+    ((version,),) = fetch(connection, ("SELECT VERSION()", ()))
+    return "mariadb" if "mariadb" in version.lower() else "mysql"
+
+
+def position(connection: Any) -> str:
+    """The server's position in its own binary log; empty where it keeps none."""
+    ((log_bin,),) = fetch(connection, ("SELECT @@log_bin", ()))
+    if not int(log_bin):
+        return ""
+    name = "gtid_binlog_pos" if flavour(connection) == "mariadb" else "gtid_executed"
+    ((value,),) = fetch(connection, ("SELECT @@GLOBAL.{0}".format(name), ()))
+    return _text(value or "").replace("\n", "")
+
+
+def wait_for(connection: Any, wanted: str, timeout: float) -> bool:
+    """Whether a replica applied everything up to a position within ``timeout`` seconds. Unknown is no."""
+    if not wanted:
+        return False
+    function = "MASTER_GTID_WAIT(%s,%s)" if flavour(connection) == "mariadb" else "WAIT_FOR_EXECUTED_GTID_SET(%s,%s)"
+    ((answer,),) = fetch(connection, ("SELECT {0}".format(function), (wanted, timeout)))
+    return answer == 0
+
+
+SCHEMA_QUERIES = {
+    "column": (
+        "SELECT CONCAT(TABLE_NAME,'.',COLUMN_NAME), COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, "
+        "CHARACTER_SET_NAME, COLLATION_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS "
+        "WHERE TABLE_SCHEMA=%s"
+    ),
+    "index": (
+        "SELECT CONCAT(TABLE_NAME,'.',INDEX_NAME), MIN(NON_UNIQUE), MIN(INDEX_TYPE), "
+        "GROUP_CONCAT(CONCAT_WS(':',COLUMN_NAME,SUB_PART) ORDER BY SEQ_IN_INDEX SEPARATOR ',') "
+        "FROM information_schema.STATISTICS WHERE TABLE_SCHEMA=%s GROUP BY TABLE_NAME, INDEX_NAME"
+    ),
+    "foreign key": (
+        "SELECT CONCAT(TABLE_NAME,'.',CONSTRAINT_NAME), UPDATE_RULE, DELETE_RULE, REFERENCED_TABLE_NAME "
+        "FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA=%s"
+    ),
+    "table": "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COLLATION FROM information_schema.TABLES WHERE TABLE_SCHEMA=%s",
+    "trigger": (
+        "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, MD5(ACTION_STATEMENT) "
+        "FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=%s"
+    ),
+    "routine": (
+        "SELECT CONCAT(ROUTINE_TYPE,' ',ROUTINE_NAME), MD5(ROUTINE_DEFINITION), SQL_DATA_ACCESS, SECURITY_TYPE "
+        "FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA=%s"
+    ),
+    "event": (
+        "SELECT EVENT_NAME, EVENT_TYPE, INTERVAL_VALUE, INTERVAL_FIELD, MD5(EVENT_DEFINITION) "
+        "FROM information_schema.EVENTS WHERE EVENT_SCHEMA=%s"
+    ),
+}
+
+
+def normalised(value: Any) -> str:
+    """One spelling for what versions spell differently."""
+    if value is None:
+        return "NULL"
+    text = _text(value)
+    return re.sub(r"\butf8(?=\b|_(?!mb))", "utf8mb3", text)
+
+
+def schema(connection: Any, database: str) -> Dict[Tuple[str, str], str]:
+    """Everything that is defined in a database: (kind, name) to a normalised definition."""
+    found = {}
+    for kind, query in SCHEMA_QUERIES.items():
+        for row in fetch(connection, (query, (database,))):
+            name = _text(row[0])
+            if not OWN_OBJECTS.match(name):
+                found[(kind, name)] = " ".join(normalised(value) for value in row[1:])
+    return found
