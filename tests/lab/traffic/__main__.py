@@ -13,7 +13,7 @@ import shlex
 import ssl
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,8 +35,8 @@ from tests.lab.traffic.timeline import (
     write_lines,
 )
 
-ORDER_PATH = "/api/orders/{key}"
-ENTRY_PATH = "/api/entries/{key}"
+ORDERS = Places("ocpizza", "order", "/api/orders?since={since}", "orders", "/api/orders/{key}")
+ENTRIES = Places("annex", "entry", "/entries?since={since}", "entries")
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,10 @@ async def drive(plan: Plan) -> dict[str, Any]:
     watcher = asyncio.create_task(_watch(plan, streams, ledger))
     await asyncio.gather(*loads)
     watcher.cancel()
-    orders = Places("ocpizza", "order", ORDER_PATH, plan.database)
+    orders = replace(ORDERS, database=plan.database)
     findings = {"ocpizza": await _read(plan, plan.server, ledger, orders)}
     if plan.neighbour:
-        entries = Places("annex", "entry", ENTRY_PATH, plan.neighbour_database)
+        entries = replace(ENTRIES, database=plan.neighbour_database)
         findings["annex"] = await _read(plan, plan.neighbour, ledger, entries)
     ledger.close()
     samples = sorted((s for stream in streams for s in stream.samples), key=lambda s: s.due)

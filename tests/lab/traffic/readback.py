@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.lab.traffic.http import Client, Request, RequestError
@@ -17,6 +17,7 @@ from tests.lab.traffic.sites import READY
 
 SHOWN = 20
 READERS = 8
+SINGLY = 500
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Findings:
     unknown: int = 0
     unknown_applied: int = 0
 
-    def count(self, promised: Iterable[str], rows: Mapping[str, int]) -> None:
+    def count(self, promised: Collection[str], rows: Mapping[str, int]) -> None:
         """Take over what one place says: a promised key without a row is lost, one with two is doubled."""
         for key in promised:
             if rows.get(key, 0) == 0:
@@ -73,49 +74,79 @@ class Database:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the writes of one kind are looked for; `path` has {key} where the key goes."""
+    """Where the writes of one kind are looked for: a listing by id, single ones by {key}, the database."""
 
     site: str
     kind: str
-    path: str
+    listing: str
+    rows: str
+    single: str = ""
     database: Database | None = None
 
 
 async def read_back(ledger: Ledger, places: Places, client: Client) -> Findings:
     """Look for every acknowledged write of a kind."""
-    site, kind = places.site, places.kind
-    promised = ledger.acknowledged(site, kind)
-    unknown = [write for write in ledger.unknown(site) if write.kind == kind]
-    statuses = {write.key for write in ledger.acknowledged(site, "status")}
-    found = Findings(acknowledged=len(promised) + len(statuses), unknown=len(ledger.unknown(site)))
-    queue = list(promised)
+    promised = {write.key: write for write in ledger.acknowledged(places.site, places.kind)}
+    statuses = {write.key for write in ledger.acknowledged(places.site, "status")}
+    unknown = ledger.unknown(places.site)
+    found = Findings(acknowledged=len(promised) + len(statuses), unknown=len(unknown))
+    listed = await _listed(client, places, promised) if promised else []
+    counts = Counter(str(row["key"]) for row in listed)
+    for row in listed:
+        write = promised.get(str(row["key"]))
+        if write and not _kept(write, row, statuses):
+            counts[write.key] = 0
+    found.count(promised, counts)
+    if places.single:
+        asked = list(promised.values())[:: max(1, len(promised) // SINGLY)]
+        answers = await _asked_singly(client, places.single, asked, statuses)
+        found.count(answers, answers)
+    if places.database:
+        stored = await asyncio.to_thread(places.database.rows)
+        found.count(promised, stored)
+        found.unknown_applied = sum(1 for write in unknown if write.kind == places.kind and stored.get(write.key))
+    return found
+
+
+async def _listed(client: Client, places: Places, promised: Mapping[str, Write]) -> list[dict[str, object]]:
+    """Every row the site lists from the first promised one on; a listing that breaks off shows the rest lost."""
+    since = min((int(str(write.answer.get("id", 1))) for write in promised.values()), default=1) - 1
+    listed: list[dict[str, object]] = []
+    more = True
+    while more:
+        try:
+            response = await client.ask(Request("GET", places.listing.format(since=since)), fresh=False)
+        except RequestError:
+            return listed
+        answer = response.json()
+        listed += answer.get(places.rows, [])
+        more, since = bool(answer.get("more")), int(answer.get("next", since))
+    return listed
+
+
+async def _asked_singly(client: Client, path: str, writes: Sequence[Write], statuses: set[str]) -> dict[str, int]:
+    """1 for each write that the site has as it was acknowledged, else 0."""
+    queue = list(writes)
     rows: dict[str, int] = {}
 
     async def reader() -> None:
         while queue:
             write = queue.pop()
-            rows[write.key] = await _ask(client, places.path, write, statuses)
+            rows[write.key] = 0
+            try:
+                response = await client.ask(Request("GET", path.format(key=write.key)), fresh=False)
+            except RequestError:
+                continue
+            if response.status == 200:
+                rows[write.key] = int(_kept(write, response.json(), statuses))
 
     await asyncio.gather(*(reader() for _ in range(READERS)))
-    keys = {write.key for write in promised}
-    found.count(keys, rows)
-    if places.database:
-        stored = await asyncio.to_thread(places.database.rows)
-        found.count(keys, stored)
-        found.unknown_applied = sum(1 for write in unknown if stored.get(write.key))
-    return found
+    return rows
 
 
-async def _ask(client: Client, path: str, write: Write, statuses: set[str]) -> int:
-    """1 when the site has the write as it was acknowledged."""
-    try:
-        response = await client.ask(Request("GET", path.format(key=write.key)), fresh=False)
-    except RequestError:
-        return 0
-    answer = response.json()
-    same = response.status == 200 and answer.get("key") == write.key
-    for name in ("number", "total"):
-        same = same and answer.get(name) == write.answer.get(name)
-    if write.key in statuses:
-        same = same and answer.get("status") == READY
-    return int(same)
+def _kept(write: Write, row: Mapping[str, object], statuses: set[str]) -> bool:
+    """Whether what is there now is what was answered then."""
+    same = all(row[name] == write.answer.get(name) for name in ("id", "key", "number", "total") if name in row)
+    if write.key in statuses and "status" in row:
+        same = same and row["status"] == READY
+    return same

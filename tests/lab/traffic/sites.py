@@ -15,7 +15,7 @@ from typing import Protocol
 from tests.lab.traffic.http import Request, Response
 
 READY = "ready"
-PRESETS = 5
+PRESETS = 20
 PICTURE = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
     "0000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
@@ -137,9 +137,9 @@ class Annex:
         if self._random.random() >= self._writes:
             return Action("browse", Request("GET", "/"))
         key = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-        body = json.dumps({"key": key, "name": "Client", "text": f"ledger {key}"}).encode()
+        body = json.dumps({"author": "Client", "message": f"ledger {key}"}).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        return Action("entry", Request("POST", "/api/entries", headers, body), key)
+        return Action("entry", Request("POST", "/", headers, body), key)
 
     def accept(self, action: Action, response: Response) -> str:
         """Entries answer with their key."""

@@ -34,6 +34,8 @@ class FakeSite:
         self.mute_next = 0
         self.forget: set[int] = set()
         self.garble: set[int] = set()
+        self.double: set[int] = set()
+        self.page = 10
         self.keeps_statuses = True
         self.close_after = 0
         self.written = 0
@@ -72,16 +74,29 @@ class FakeSite:
         if method == "POST":
             key = headers["idempotency-key"]
             self.written += 1
-            answer = {"key": key, "number": self.written, "total": "9.50"}
+            answer = {"key": key, "id": self.written, "number": self.written, "total": "9.50"}
             if self.written not in self.forget:
                 self.rows[key] = {**answer, "total": "0"} if self.written in self.garble else answer
             return 201, answer
+        if "since=" in path:
+            return 200, self._listing(path)
         if path.startswith("/api/"):
             key = path.rsplit("/", 1)[1]
             if key not in self.rows:
                 return 404, {}
-            return 200, {**self.rows[key], "status": self.statuses.get(key, "new")}
+            return 200, {**self.rows[key], "status": self.statuses.get(key, "placed")}
         return 200, {"page": path}
+
+    def _listing(self, path: str) -> dict[str, Any]:
+        since = int(path.partition("since=")[2])
+        rows = [
+            {"id": row["id"], "key": key, "status": self.statuses.get(key, "placed")}
+            for key, row in sorted(self.rows.items(), key=lambda item: int(str(item[1]["id"])))
+            for _ in range(2 if row["id"] in self.double else 1)
+            if int(str(row["id"])) > since
+        ][: self.page]
+        name = "orders" if "orders" in path else "entries"
+        return {name: rows, "next": rows[-1]["id"] if rows else since, "more": len(rows) == self.page}
 
 
 async def listen(site: FakeSite) -> tuple[asyncio.Server, int]:
@@ -156,6 +171,14 @@ def test_changed_write_is_lost(tmp_path: Path) -> None:
     site = FakeSite()
     site.garble = {1, 3}
     assert run(site, tmp_path)["lost_writes"] == 2
+
+
+def test_write_listed_twice_is_duplicated(tmp_path: Path) -> None:
+    site = FakeSite()
+    site.double = {4}
+    site.page = 1000
+    summary = run(site, tmp_path)
+    assert (summary["lost_writes"], summary["duplicated_writes"]) == (0, 1)
 
 
 def test_status_that_went_back_is_lost(tmp_path: Path) -> None:
