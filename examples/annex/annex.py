@@ -27,7 +27,7 @@ PAGE = """<!DOCTYPE html>
 local = threading.local()
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     pass
 
 
@@ -70,25 +70,25 @@ def entry_of(key):
 def submitted(environ):
     length = int(environ.get("CONTENT_LENGTH") or 0)
     if length > 4 * LONGEST:
-        raise Refused("the entry is too long")
+        raise RefusedError("the entry is too long")
     body = environ["wsgi.input"].read(length).decode("utf-8", "replace")
     if environ.get("CONTENT_TYPE", "").startswith("application/json"):
         try:
             fields = json.loads(body)
         except ValueError:
-            raise Refused("the body must be JSON") from None
+            raise RefusedError("the body must be JSON") from None
         if not isinstance(fields, dict):
-            raise Refused("the body must be a JSON object")
+            raise RefusedError("the body must be a JSON object")
     else:
         fields = {name: values[0] for name, values in parse_qs(body).items()}
     key = environ.get("HTTP_IDEMPOTENCY_KEY") or fields.get("key") or ""
     try:
         key = str(uuid.UUID(str(key)))
     except ValueError:
-        raise Refused("the header Idempotency-Key must be a UUID") from None
+        raise RefusedError("the header Idempotency-Key must be a UUID") from None
     author, message = str(fields.get("author") or "").strip(), str(fields.get("message") or "").strip()
     if not author or not message or len(author) > 80 or len(message) > LONGEST:
-        raise Refused(f"author (80 characters at most) and message ({LONGEST}) are needed")
+        raise RefusedError(f"author (80 characters at most) and message ({LONGEST}) are needed")
     return key, author, message
 
 
@@ -122,7 +122,7 @@ def entries(environ):
     try:
         since = max(0, int(asked.get("since", ["0"])[0]))
     except ValueError:
-        raise Refused("since must be a whole number") from None
+        raise RefusedError("since must be a whole number") from None
     rows = query("SELECT id, entry_key FROM entry WHERE id > %s ORDER BY id LIMIT 1000", (since,))
     listed = [{"id": number, "key": key} for number, key in rows]
     return "200 OK", as_json({"entries": listed, "next": rows[-1][0] if rows else since, "more": len(rows) == 1000})
@@ -151,7 +151,7 @@ def answer(environ):
 def application(environ, start_response):
     try:
         status, (kind, text) = answer(environ)
-    except Refused as error:
+    except RefusedError as error:
         status, (kind, text) = "422 Unprocessable Entity", as_json({"error": str(error)})
     except pymysql.MySQLError as error:
         environ["wsgi.errors"].write(f"annex: {error}\n")

@@ -1,6 +1,7 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+# ruff: noqa: S608 (its product is SQL, from the models and the presets alone)
 """Writes database/RELEASE/ENGINE/{ocpizza_dump,base_data}.sql from the models and the presets.
 
 Django's schema editors make the SQL without a server; tests/integration proves on real ones that it is
@@ -61,8 +62,9 @@ def schema(engine: str) -> Iterator[str]:
         editor.deferred_sql.clear()
     for statement in statements:
         if engine == "mysql" and statement.startswith("CREATE TABLE"):
-            statement = statement[: statement.rindex(")")] + TABLE_END
-        yield statement
+            yield statement[: statement.rindex(")")] + TABLE_END
+        else:
+            yield statement
     plans = [loader.graph.forwards_plan(leaf) for leaf in sorted(loader.graph.leaf_nodes())]
     for app, name in dict.fromkeys(node for plan in plans for node in plan):
         yield (
@@ -98,8 +100,8 @@ def presets(engine: str) -> Iterator[str]:
             tables.append(table)
         yield f"INSERT INTO {quote(table)} ({columns}) VALUES ({values});"
     if engine == "postgresql":
-        for table in tables:
-            yield f"SELECT setval(pg_get_serial_sequence('{quote(table)}', 'id'), (SELECT max(id) FROM {quote(table)}));"
+        for name in map(quote, tables):
+            yield f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), (SELECT max(id) FROM {name}));"
 
 
 def sorted_models(apps) -> list:
@@ -143,7 +145,7 @@ def write(release: str, engine: str, tree: Path, out: Path) -> None:
     sys.path.insert(0, str(tree))
     os.environ.update(
         DJANGO_SETTINGS_MODULE="ocpizza.settings.production",
-        SECRET_KEY="offline",
+        SECRET_KEY="offline",  # noqa: S106 (settings want one; nothing is signed)
         DATABASE_ENGINE=engine,
         DATABASE_USER="offline",
     )

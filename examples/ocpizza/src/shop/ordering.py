@@ -20,7 +20,7 @@ WORTH_REPEATING = {1205, 1213, "40001", "40P01"}
 PHONE = re.compile(r"\+?[0-9][0-9 .-]{3,18}")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The order is wrong; its text says how."""
 
 
@@ -41,39 +41,39 @@ class Cart(NamedTuple):
 
 def whole(value, low: int, high: int, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise Refused(f"{what} must be a whole number from {low} to {high}")
+        raise RefusedError(f"{what} must be a whole number from {low} to {high}")
     return value
 
 
 def text(value, longest: int, what: str) -> str:
     if not isinstance(value, str) or len(value) > longest or "\0" in value:
-        raise Refused(f"{what} must be text of at most {longest} characters")
+        raise RefusedError(f"{what} must be text of at most {longest} characters")
     return value.strip()
 
 
 def read_cart(body) -> Cart:
     if not isinstance(body, dict):
-        raise Refused("the order must be a JSON object")
+        raise RefusedError("the order must be a JSON object")
     customer, lines = body.get("customer"), body.get("lines")
     if not isinstance(customer, dict):
-        raise Refused("customer must be an object with name and phone")
+        raise RefusedError("customer must be an object with name and phone")
     name = text(customer.get("name"), 120, "customer.name")
     phone = text(customer.get("phone"), 20, "customer.phone")
     if not name or not PHONE.fullmatch(phone):
-        raise Refused("customer.name and customer.phone (digits) are needed")
+        raise RefusedError("customer.name and customer.phone (digits) are needed")
     email = text(customer.get("email") or "", 254, "customer.email")
     if not isinstance(lines, list) or not 1 <= len(lines) <= 50:
-        raise Refused("lines must be a list of 1 to 50 entries {pizza, quantity}")
+        raise RefusedError("lines must be a list of 1 to 50 entries {pizza, quantity}")
     quantities: Dict[int, int] = {}
     for line in lines:
         if not isinstance(line, dict):
-            raise Refused("each line must be an object {pizza, quantity}")
+            raise RefusedError("each line must be an object {pizza, quantity}")
         pizza = whole(line.get("pizza"), 1, 2**31 - 1, "pizza")
         quantity = quantities.get(pizza, 0) + whole(line.get("quantity"), 1, 99, "quantity")
         quantities[pizza] = whole(quantity, 1, 99, "quantity")
     options = body.get("options") or {}
     if not isinstance(options, dict) or len(json.dumps(options)) > 2000:
-        raise Refused("options must be a JSON object of at most 2000 characters")
+        raise RefusedError("options must be a JSON object of at most 2000 characters")
     return Cart(
         name,
         phone,
@@ -95,7 +95,7 @@ def insert(key: str, cart: Cart) -> Order:
     prices = dict(Pizza.objects.filter(pk__in=cart.quantities, available=True).order_by().values_list("pk", "price"))
     unknown = sorted(set(cart.quantities) - set(prices))
     if unknown:
-        raise Refused(f"not on the menu: pizza {', '.join(map(str, unknown))}")
+        raise RefusedError(f"not on the menu: pizza {', '.join(map(str, unknown))}")
     customer = Customer.objects.filter(phone=cart.phone).order_by().values_list("pk", flat=True).first()
     if customer is None:
         customer = Customer.objects.create(name=cart.name, phone=cart.phone, email=cart.email).pk
@@ -122,7 +122,7 @@ def place(key: str, cart: Cart) -> Tuple[Order, bool]:
     The unique key decides, not a look beforehand: of requests that arrive together one inserts, the
     others fail and find its row. The same failure covers a customer who is created by two requests.
     """
-    failure: Exception = Refused("the order could not be placed")
+    failure: Exception = RefusedError("the order could not be placed")
     for _attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
@@ -131,16 +131,16 @@ def place(key: str, cart: Cart) -> Tuple[Order, bool]:
             if not worth_repeating(error):
                 raise
             failure = error
-        except (IntegrityError, Refused) as error:
+        except (IntegrityError, RefusedError) as error:
             # Also after a refusal: the menu may have changed since the order was accepted.
             known = Order.objects.filter(key=key).first()
             if known is not None:
                 if bytes(known.fingerprint) != cart.fingerprint:
-                    raise Refused("this Idempotency-Key was used for a different order") from error
+                    raise RefusedError("this Idempotency-Key was used for a different order") from error
                 return known, False
-            if isinstance(error, Refused):
+            if isinstance(error, RefusedError):
                 raise
             failure = error
     if isinstance(failure, IntegrityError):
-        raise Refused(f"there is no pizzeria {cart.pizzeria}") from failure
+        raise RefusedError(f"there is no pizzeria {cart.pizzeria}") from failure
     raise failure

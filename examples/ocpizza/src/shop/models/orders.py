@@ -84,4 +84,4 @@ class OrderLine(models.Model):
         constraints = (models.UniqueConstraint(fields=("order", "pizza"), name="order_line_once_per_pizza"),)
 
     def __str__(self):
-        return f"{self.quantity} × {self.pizza}"
+        return f"{self.quantity} x {self.pizza}"

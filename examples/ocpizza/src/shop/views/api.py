@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 from ocpizza.release import RELEASE
 
 from shop.models import Order
-from shop.ordering import Refused, place, read_cart
+from shop.ordering import RefusedError, place, read_cart
 
 PAGE = 1000
 
@@ -44,7 +44,7 @@ def json_body(request):
     try:
         return json.loads(request.body)
     except (ValueError, RecursionError):
-        raise Refused("the body must be JSON") from None
+        raise RefusedError("the body must be JSON") from None
 
 
 def described(order: Order) -> dict:
@@ -71,7 +71,7 @@ def create(request):
         return refusal("the header Idempotency-Key must be a UUID", 400)
     try:
         order, new = place(key, read_cart(json_body(request)))
-    except Refused as error:
+    except RefusedError as error:
         return refusal(str(error), 422)
     return JsonResponse(described(order), status=201 if new else 200)
 
@@ -117,8 +117,8 @@ def status(request, key):
         body = json_body(request)
         wanted = body.get("status") if isinstance(body, dict) else None
         if wanted not in Order.Status.values:
-            raise Refused(f"status must be one of {', '.join(Order.Status.values)}")
-    except Refused as error:
+            raise RefusedError(f"status must be one of {', '.join(Order.Status.values)}")
+    except RefusedError as error:
         return refusal(str(error), 422)
     change = {"status": wanted}
     if wanted == Order.Status.READY:
