@@ -1,0 +1,116 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prepares the fence of one side's databases, and closes or opens them."""
+
+DOCUMENTATION = r"""
+---
+module: database_fence
+short_description: Prepare the fence of a site's databases, close or open them
+description:
+  - Makes the triggers that refuse every write, a superuser's too, once the fence is set; until then they let
+    everything through. The replication applier is never refused.
+  - With O(closed) the databases are closed or opened, restarts included.
+  - Nothing of it replicates.
+version_added: "0.1.0"
+author: The ocpizza.cutover team
+requirements:
+  - PyMySQL, which agent.pyz brings along
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change.
+  diff_mode:
+    support: none
+    description: The result names how many triggers are missing.
+options:
+  credentials:
+    description: JSON file on the host with the connection of each side. Only root should read it.
+    type: path
+    required: true
+  side:
+    description: Whose databases.
+    type: str
+    required: true
+    choices: [source, target]
+  site:
+    description: Name of the site.
+    type: str
+    required: true
+  databases:
+    description: The site's databases.
+    type: list
+    elements: str
+    required: true
+  state:
+    description: Whether the triggers are there.
+    type: str
+    choices: [present, absent]
+    default: present
+  closed:
+    description: Whether the databases refuse writes. Left as it is if not given.
+    type: bool
+"""
+
+EXAMPLES = r"""
+- name: Close the target's databases until the cutover
+  ocpizza.cutover.database_fence:
+    credentials: /var/lib/cutover/ocpizza/credentials.json
+    side: target
+    site: ocpizza
+    databases: [ocpizza]
+    closed: true
+"""
+
+RETURN = r"""
+triggers_made:
+  description: How many triggers were missing.
+  type: int
+  returned: success
+closed:
+  description: Whether the databases refuse writes now.
+  type: bool
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database_side import (  # noqa: E402
+    SIDE_OPTIONS,
+    open_database,
+)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            SIDE_OPTIONS,
+            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+            closed={"type": "bool"},
+        ),
+        supports_check_mode=True,
+    )
+    database = open_database(module, module.params["side"])
+    if module.params["state"] == "absent":
+        present = len(database.fence_triggers())
+        if present and not module.check_mode:
+            database.drop_fence()
+        module.exit_json(changed=bool(present), triggers_made=0, closed=False)
+
+    has_schema = bool(database.rows("SHOW DATABASES LIKE %s", [database.name.replace("_", "\\_")]))
+    missing = len(database.missing_triggers())
+    closed = has_schema and database.is_closed()
+    wanted = closed if module.params["closed"] is None else module.params["closed"]
+    if not module.check_mode:
+        if not has_schema:
+            database.make_schema()
+        if missing:
+            database.make_triggers()
+        if wanted != closed:
+            (database.close if wanted else database.open)()
+    module.exit_json(
+        changed=not has_schema or bool(missing) or wanted != closed, triggers_made=missing, closed=wanted
+    )
+
+
+if __name__ == "__main__":
+    main()

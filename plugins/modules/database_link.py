@@ -1,0 +1,150 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes one side's database follow the other's."""
+
+DOCUMENTATION = r"""
+---
+module: database_link
+short_description: Make one side's database follow the other's
+description:
+  - Defines and starts the replication of the site's databases from the other side, over TLS, on a named
+    connection of its own, so that other replication of the same server is not touched.
+  - The target begins where its first copy ended; the source where the target is now.
+version_added: "0.1.0"
+author: The ocpizza.cutover team
+requirements:
+  - PyMySQL, which agent.pyz brings along
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change.
+  diff_mode:
+    support: none
+    description: The result says what was done.
+options:
+  credentials:
+    description: JSON file on the host with the connection of each side. Only root should read it.
+    type: path
+    required: true
+  side:
+    description: The side that follows.
+    type: str
+    required: true
+    choices: [source, target]
+  site:
+    description: Name of the site.
+    type: str
+    required: true
+  databases:
+    description: The site's databases.
+    type: list
+    elements: str
+    required: true
+  state:
+    description: Whether the link is there.
+    type: str
+    choices: [present, absent]
+    default: present
+  account:
+    description: JSON file on the host with C(host), C(port), C(user), C(password) and C(ssl_ca) of the other side.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Have the target follow the source
+  ocpizza.cutover.database_link:
+    credentials: /var/lib/cutover/ocpizza/credentials.json
+    account: /var/lib/cutover/ocpizza/replicate-from-source.json
+    side: target
+    site: ocpizza
+    databases: [ocpizza]
+"""
+
+RETURN = r"""
+action:
+  description: What was done with the link.
+  type: str
+  returned: success
+  sample: created
+lag_seconds:
+  description: How far the replica says it is behind; null when it does not know.
+  type: int
+  returned: success
+"""
+
+import json  # noqa: E402
+import time  # noqa: E402
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database_side import (  # noqa: E402
+    SIDE_OPTIONS,
+    open_database,
+)
+from ansible_collections.ocpizza.cutover.plugins.module_utils.seed import seeded  # noqa: E402
+
+PATIENCE = 20.0
+
+
+def await_link(database):
+    """Wait until the link is healthy; the trouble that remains otherwise."""
+    until = time.time() + PATIENCE
+    while True:
+        trouble = database.link().trouble()
+        if not trouble or time.time() > until:
+            return trouble
+        time.sleep(0.2)
+
+
+def create(module, database):
+    """Define and start the link."""
+    if not module.params["account"]:
+        module.fail_json(msg="account is needed to make the link of the {0}".format(module.params["side"]))
+    with open(module.params["account"], encoding="utf-8") as stream:
+        account = json.load(stream)
+    other = open_database(module, "source" if module.params["side"] == "target" else "target")
+    if module.params["side"] == "target":
+        position = seeded(database)
+        if not position:
+            module.fail_json(msg="The target has no complete copy to go on from. Run replicate.yml from its start.")
+    else:
+        position = other.full_position()
+    database.follow(account, account, position, int(database.value("SELECT @@gtid_domain_id")))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            SIDE_OPTIONS,
+            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+            account={"type": "path"},
+        ),
+        supports_check_mode=True,
+    )
+    database = open_database(module, module.params["side"])
+    exists = database.has_link()
+    if module.params["state"] == "absent":
+        if exists and not module.check_mode:
+            database.unfollow()
+        module.exit_json(changed=exists, action="removed" if exists else "none", lag_seconds=None)
+
+    stopped = exists and not database.link().applying
+    action = "none" if exists and not stopped else "started" if stopped else "created"
+    if not module.check_mode:
+        if action == "created":
+            create(module, database)
+        elif action == "started":
+            database.rows("START SLAVE '{0}'".format(database.name))
+        trouble = await_link(database)
+        if trouble:
+            module.fail_json(
+                msg="Replication to the {0} does not run: {1}. The other side's log has the reason; "
+                "run replicate.yml again once it is gone.".format(module.params["side"], trouble)
+            )
+    module.exit_json(
+        changed=action != "none", action=action, lag_seconds=database.link().lag_seconds if exists else None
+    )
+
+
+if __name__ == "__main__":
+    main()
