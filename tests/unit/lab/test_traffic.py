@@ -78,6 +78,9 @@ class FakeSite:
             if self.written not in self.forget:
                 self.rows[key] = {**answer, "total": "0"} if self.written in self.garble else answer
             return 201, answer
+        return self._read(path)
+
+    def _read(self, path: str) -> tuple[int, object]:
         if "since=" in path:
             return 200, self._listing(path)
         if path.startswith("/api/"):
