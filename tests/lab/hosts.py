@@ -30,7 +30,7 @@ HOSTS = (
     Host("db", "trixie", 11),
     Host("app1", "trixie", 12, shared_media=True),
     Host("app2", "trixie", 13, shared_media=True),
-    Host("web", "trixie", 14, ((43, 443), (81, 80)), shared_media=True),
+    Host("web1", "trixie", 14, ((43, 443), (81, 80)), shared_media=True),
 )
 
 
