@@ -188,18 +188,21 @@ def _switchover(value: Any, judge: Judgement) -> Optional[Dict[str, Any]]:
     if not isinstance(value, dict):
         judge.failures.append("there is no evidence of a switchover (switchover.json)")
         return None
-    deadline, pause = _number(value.get("deadline_s")), _number(value.get("pause_ms"))
-    if value.get("outcome", "passed") not in ("passed", "opened", "switched"):
-        judge.failures.append("the switchover ended as '{0}'".format(value["outcome"]))
-    if pause is None:
+    deadline, pause = _number(value.get("deadline_s", value.get("deadline"))), _number(value.get("pause_ms"))
+    outcome, because = _text(value.get("outcome")), _text(value.get("reason"))
+    if outcome != "open":
+        judge.failures.append(
+            "the switchover ended as '{0}'{1}".format(outcome, ": {0}".format(because) if because else "")
+        )
+    elif pause is None:
         judge.gaps.append("the pause of the switchover was not measured")
     elif deadline is not None and pause > deadline * 1000:
         judge.failures.append(
             "the pause of {0:.0f} ms is longer than the deadline of {1:g} s".format(pause, deadline)
         )
-    if value.get("write_refused", True) is not True:
+    if outcome == "open" and not value.get("refused_write"):
         judge.failures.append("a write on the fenced side was not seen refused")
-    if not value.get("position"):
+    if outcome == "open" and not value.get("position"):
         judge.gaps.append("the position of the switchover is not recorded")
     steps = [
         {"name": _text(step.get("name")) or "?", "ms": _number(step.get("ms"))}
@@ -250,17 +253,28 @@ def _traffic(value: Any, judge: Judgement) -> Optional[Dict[str, Any]]:
         return None
     given = _mapping(value)
     traffic: Dict[str, Any] = {key: _number(given.get(key)) for key in TRAFFIC_KEYS}
-    # Further figures are welcome; only figures, so that no text of a request can get in.
-    traffic.update({str(key): item for key, item in given.items() if _number(item) is not None})
+    parts = ("annex", "connections", "windows")
+    traffic.update(_figures({key: item for key, item in given.items() if key not in parts}))
     for key in TRAFFIC_ZERO:
         _judge_zero("traffic", key, traffic[key], judge)
     if not traffic["requests"]:
         judge.gaps.append("traffic: no request was counted")
-    if isinstance(given.get("annex"), dict):
-        annex = {str(key): item for key, item in given["annex"].items() if _number(item) is not None}
-        traffic["annex"] = annex
-        _judge_zero("the second site's traffic", "failed", annex.get("failed"), judge)
+    sites = _mapping(given.get("sites"))
+    annex = given.get("annex", sites.get("annex"))
+    if isinstance(annex, dict):
+        traffic["annex"] = _figures(annex)
+        _judge_zero("the second site's traffic", "failed", traffic["annex"].get("failed"), judge)
+    if isinstance(given.get("connections"), dict):
+        traffic["connections"] = _figures(given["connections"])
+    windows = _items(given.get("windows"), "windows")
+    if windows:
+        traffic["windows"] = [dict(_figures(window), name=_text(window.get("name"))) for window in windows]
     return traffic
+
+
+def _figures(given: Mapping[str, Any]) -> Dict[str, Any]:
+    """Only the figures, so that no text of a request can get into a report."""
+    return {str(key): item for key, item in given.items() if _number(item) is not None}
 
 
 def _judge_zero(what: str, key: str, count: Optional[float], judge: Judgement) -> None:

@@ -33,7 +33,9 @@ def run_of(*phases: str) -> list[dict[str, Any]]:
 GOOD: dict[str, Any] = {
     "site": "ocpizza",
     "switchover": {
-        "deadline_s": 5,
+        "deadline": 5,
+        "outcome": "open",
+        "refused_write": "(1290, 'read only')",
         "pause_ms": 147.5,
         "steps": [{"name": "hold", "ms": 3}, {"name": "drain", "ms": 40}],
         "position": "0-1-4711",
@@ -112,7 +114,8 @@ def test_announce_may_be_left_out() -> None:
         ("switchover.pause_ms", True, "PARTIAL", "the pause of the switchover was not measured"),
         ("switchover.pause_ms", 5600, "FAILED", "the pause of 5600 ms is longer than the deadline of 5 s"),
         ("switchover.outcome", "aborted", "FAILED", "the switchover ended as 'aborted'"),
-        ("switchover.write_refused", False, "FAILED", "a write on the fenced side was not seen refused"),
+        ("switchover.outcome", None, "FAILED", "the switchover ended as 'None'"),
+        ("switchover.refused_write", "", "FAILED", "a write on the fenced side was not seen refused"),
         ("switchover.position", None, "PARTIAL", "the position of the switchover is not recorded"),
         ("proof", None, "FAILED", "there is no proof that both sides are equal (proof.json)"),
         ("proof.0.equal", False, "FAILED", "database ocpizza: the two sides are not proven equal"),
@@ -139,6 +142,12 @@ def test_announce_may_be_left_out() -> None:
 def test_what_speaks_against_it(path: str, value: Any, verdict: str, reason: str) -> None:
     report = valid(build_report(run_of(*FORWARD), changed(path, value)))
     assert (report["verdict"], report["reasons"]) == (verdict, [reason])
+
+
+def test_an_abort_says_why_and_only_that() -> None:
+    evidence = {**GOOD, "switchover": {"outcome": "aborted", "reason": "the target lags", "by": "watchdog"}}
+    report = build_report(run_of(*FORWARD), evidence)
+    assert report["reasons"] == ["the switchover ended as 'aborted': the target lags"]
 
 
 def test_failures_come_before_gaps() -> None:
@@ -225,6 +234,19 @@ def test_plan_and_restart_come_from_the_evidence() -> None:
     planned = {row["name"]: row["planned_s"] for row in report["phases"]}
     assert (planned["verify"], planned["check"]) == (77, 20.0)
     assert report["restart"] == {"hold_ms": 810}
+
+
+def test_the_traffic_of_the_lab_is_understood() -> None:
+    traffic = {name: figure for name, figure in GOOD["traffic"].items() if name != "annex"}
+    traffic |= {
+        "sites": {"annex": {"requests": 9, "failed": 1, "failures": {"timeout": 1}}},
+        "connections": {"opened": 12, "idle_closed": 0},
+        "windows": [{"name": "switchover", "requests": 800, "longest_ms": 160, "slowest": "/orders/secret-key"}],
+    }
+    report = valid(build_report(run_of(*FORWARD), {**GOOD, "traffic": traffic}))
+    assert report["reasons"] == ["the second site's traffic: 1 failed"]
+    assert report["traffic"]["annex"] == {"requests": 9, "failed": 1}
+    assert report["traffic"]["windows"] == [{"name": "switchover", "requests": 800, "longest_ms": 160}]
 
 
 def test_evidence_may_hold_its_list_under_its_name() -> None:
