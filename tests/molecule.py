@@ -20,6 +20,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build" / "molecule"
 WARNING = re.compile(r"^\s*(\[(?:DEPRECATION )?WARNING\].*|WARNING\s.*)$")
+ERROR = re.compile(r"^\s*(\[ERROR\].*)$", re.MULTILINE)
 ALLOWED = {
     r"> (prepare|side_effect)\] Executed: Missing playbook": "a scenario has these two only where it needs them",
     r"> destroy\] Skipping": "asked for: the journals are read first, then this program destroys",
@@ -115,9 +116,10 @@ def run(name: str, keep: bool) -> Outcome:
             cwd=ROOT, env=environment(name), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
             check=False,
         ).returncode  # fmt: skip
-        problems = problems_in(log.read_text(encoding="utf-8", errors="replace"))
+        text = log.read_text(encoding="utf-8", errors="replace")
+        problems = problems_in(text)
         if code:
-            problems.insert(0, f"molecule ended with {code}")
+            problems[:0] = [f"molecule ended with {code}", *ERROR.findall(ANSI.sub("", text))[-3:]]
             out.write(journals(name))
     if not keep:
         remove(name)
