@@ -283,7 +283,9 @@ def _compare_keyed(
         progress(int(ours[0]))
     differences = explain(source, target, table, different[:MAX_NAMED])
     if different:
-        reason = "{0}{1} rows differ".format("at least " if truncated or len(different) > MAX_NAMED else "", len(different))
+        reason = "{0}{1} rows differ".format(
+            "at least " if truncated or len(different) > MAX_NAMED else "", len(different)
+        )
         return TableProof(table.database, table.name, DIFFERENT, rows, differences, unsettled, reason)
     if unsettled or truncated:
         reason = "{0} rows never held still long enough to be compared".format(len(unsettled))
