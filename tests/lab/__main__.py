@@ -9,8 +9,10 @@ import argparse
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from tests.lab import machines
+from tests.lab.artefacts import build_artefacts
 from tests.lab.docker import LabError
 from tests.lab.hosts import CHECKOUT, Lab
 
@@ -46,11 +48,10 @@ def up(lab: Lab) -> int:
 def provision(lab: Lab) -> int:
     """The old server as it stood before anybody thought of moving."""
     machines.up(lab)
-    return subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "-i", "inventories/lab", "tests/lab/provision.yml"],
-        cwd=CHECKOUT,
-        check=False,
-    ).returncode
+    build_artefacts()
+    playbook = Path(sys.executable).with_name("ansible-playbook")
+    command = [str(playbook), "-i", "inventories/lab", "tests/lab/provision.yml"]
+    return subprocess.run(command, cwd=CHECKOUT, check=False).returncode
 
 
 def status(lab: Lab) -> int:

@@ -126,7 +126,7 @@ async def drive(plan: Plan) -> dict[str, Any]:
     watcher = asyncio.create_task(_watch(plan, streams, ledger))
     await asyncio.gather(*loads)
     watcher.cancel()
-    orders = replace(ORDERS, database=plan.database)
+    orders = replace(ORDERS, database=_where_it_lives(plan))
     findings = {"ocpizza": await _read(plan, plan.server, ledger, orders)}
     if plan.neighbour:
         entries = replace(ENTRIES, database=plan.neighbour_database)
@@ -192,6 +192,13 @@ def passed(summary: dict[str, Any]) -> bool:
     """Nothing failed, lost or doubled, and something was asked at all."""
     bad = ("failed", "lost_writes", "duplicated_writes")
     return bool(summary["requests"]) and not any(summary[name] for name in bad)
+
+
+def _where_it_lives(plan: Plan) -> Database | None:
+    """The control file may name another database than the command line did: the site moves meanwhile."""
+    if plan.database and plan.control.database:
+        return replace(plan.database, command=shlex.split(plan.control.database))
+    return plan.database
 
 
 async def _read(plan: Plan, server: Server, ledger: Ledger, places: Places) -> Findings:

@@ -30,6 +30,7 @@ class Control:
     path: Path
     rate: float
     stop: bool = False
+    database: str = ""
     _stamp: int = 0
 
     def read(self) -> None:
@@ -41,6 +42,7 @@ class Control:
                 self._stamp = stamp
                 self.rate = float(wanted.get("rate", self.rate))
                 self.stop = bool(wanted.get("stop", self.stop))
+                self.database = str(wanted.get("database", self.database))
 
 
 @dataclass

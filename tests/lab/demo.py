@@ -1,0 +1,220 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""make demo: one complete migration of a site under traffic, with everything it needs set up first."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.lab import machines
+from tests.lab.artefacts import build_artefacts
+from tests.lab.docker import LabError
+from tests.lab.hosts import CHECKOUT, Lab
+from tests.lab.traffic.__main__ import add_windows, passed
+from tests.lab.traffic.timeline import Window
+
+OUT = CHECKOUT / "build" / "demo"
+TRAFFIC = OUT / "traffic.json"
+CONTROL = OUT / "traffic-control.json"
+LIVE = OUT / "traffic-live.json"
+NORMAL, BUSY = 60, 110
+BASELINE_S = 10
+CALM_S = 5
+SQL = "sudo mariadb --batch --skip-column-names"
+
+
+class Demo:
+    """The steps, and what they share."""
+
+    def __init__(self, lab: Lab) -> None:
+        """Nothing is started yet."""
+        self._lab = lab
+        self._began = time.monotonic()
+        self._quiet: Window | None = None
+        self._environment = {
+            **os.environ,
+            "LAB": lab.name,
+            "LAB_PORT": str(lab.port),
+            "CUTOVER_RUN_DIR": str(OUT),
+        }
+
+    def run(self) -> int:
+        """Everything in order; 0 only when the report says PASSED."""
+        shutil.rmtree(OUT, ignore_errors=True)
+        OUT.mkdir(parents=True)
+        machines.up(self._lab)
+        build_artefacts()
+        self._say("five machines are up")
+        if self._cutover("run", "tests/lab/provision.yml"):
+            raise LabError(f"the old server could not be provisioned; see {OUT}/logs")
+        self._say("the old server serves both sites")
+        with self._traffic() as traffic:
+            self._baseline()
+            status = self._migrate()
+            time.sleep(CALM_S)
+            self._control(stop=True)
+            self._say("reading every acknowledged write back")
+            traffic.wait(timeout=300)
+        counted = self._windows()
+        verdict = self._cutover("report", str(OUT.relative_to(CHECKOUT)))
+        self._tell(counted)
+        return 0 if (status, verdict) == (0, 0) and passed(counted) else 1
+
+    @contextlib.contextmanager
+    def _traffic(self) -> Iterator[subprocess.Popen[bytes]]:
+        self._control()
+        command = [sys.executable, "-m", "tests.lab.traffic", *traffic_arguments(self._lab, OUT, NORMAL)]
+        with (OUT / "traffic.log").open("wb") as log:
+            traffic = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True)
+        try:
+            yield traffic
+        finally:
+            if traffic.poll() is None:
+                traffic.terminate()
+                traffic.wait()
+
+    def _baseline(self) -> None:
+        """Some quiet seconds, to know what the site is like when nobody moves it."""
+        self._say(f"traffic: {NORMAL} requests/s; measuring the baseline for {BASELINE_S} s")
+        time.sleep(2)
+        start = time.time()
+        time.sleep(BASELINE_S)
+        self._quiet = Window("baseline", start, time.time())
+        live = read(LIVE)
+        if not live.get("acknowledged_writes"):
+            raise LabError(f"no order was accepted within {BASELINE_S} s; see {OUT}/traffic.log and {LIVE}")
+
+    def _migrate(self) -> int:
+        ended = threading.Event()
+        watcher = threading.Thread(target=self._follow, args=(ended,))
+        watcher.start()
+        try:
+            return self._cutover("run", "playbooks/migrate.yml")
+        finally:
+            ended.set()
+            watcher.join()
+
+    def _follow(self, ended: threading.Event) -> None:
+        """More traffic while the site is switched over."""
+        rate = NORMAL
+        while not ended.wait(0.2):
+            status = ""
+            for event in journal():
+                if event.get("phase") == "cutover" and not event.get("step"):
+                    status = str(event.get("status"))
+            wanted = BUSY if status in {"started", "progress"} else NORMAL
+            if wanted != rate:
+                rate = wanted
+                self._control(rate=rate)
+
+    def _windows(self) -> dict[str, object]:
+        if not TRAFFIC.exists():
+            raise LabError(f"the traffic ended without a result; see {OUT}/traffic.log")
+        return add_windows(TRAFFIC, list(windows(journal())), self._quiet)
+
+    def _cutover(self, *arguments: str) -> int:
+        where = ["-i", "inventories/lab", "--run-dir", str(OUT)] if arguments[0] == "run" else []
+        command = [sys.executable, "-m", "cutover", *arguments, *where]
+        return subprocess.run(command, cwd=CHECKOUT, env=self._environment, check=False).returncode
+
+    def _control(self, **wanted: object) -> None:
+        beside = CONTROL.with_name("traffic-control.new")
+        beside.write_text(json.dumps({"rate": NORMAL, **wanted}))
+        beside.replace(CONTROL)
+
+    def _say(self, text: str) -> None:
+        print(f"demo {time.monotonic() - self._began:5.0f} s  {text}", flush=True)
+
+    def _tell(self, counted: dict[str, object]) -> None:
+        self._say(f"{OUT.relative_to(CHECKOUT)}/report.json, traffic.json, ledger.jsonl, timeline.jsonl")
+        spans = counted["windows"]
+        for span in spans if isinstance(spans, list) else []:
+            if span["name"] in {"cutover", "replicate"}:
+                print(
+                    f"  traffic in phase {span['name']}: {span['requests']} requests, {span['rate']}/s, "
+                    f"failed {span['failed']}, longest {span['longest_ms']} ms"
+                )
+
+
+def traffic_arguments(lab: Lab, out: Path, rate: float) -> list[str]:
+    """What `python -m tests.lab.traffic` is given to load a lab through the old server's address."""
+    shop = "SELECT SUBSTRING(note, 8), COUNT(*) FROM shop_order WHERE note LIKE 'ledger %' GROUP BY note"
+    book = "SELECT SUBSTRING(message, 8), COUNT(*) FROM entry WHERE message LIKE 'ledger %' GROUP BY message"
+    return [
+        f"--url={lab.url(80)}",
+        "--host=ocpizza.test",
+        "--neighbour=annex.test",
+        f"--rate={rate}",
+        f"--staff-token-file={lab.directory / 'secrets' / 'ocpizza_staff_token'}",
+        f"--database={shlex.join(machines.ssh_command(lab, 'db', f'{SQL} ocpizza'))}",
+        f"--query={shop}",
+        f"--neighbour-database={shlex.join(machines.ssh_command(lab, 'old', f'{SQL} annex'))}",
+        f"--neighbour-query={book}",
+        f"--out={out / 'traffic.json'}",
+    ]
+
+
+def journal() -> list[dict[str, object]]:
+    """The journal so far; a line that is being written is read the next time."""
+    events = []
+    with contextlib.suppress(OSError):
+        for line in (OUT / "journal.jsonl").read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                events.append(json.loads(line))
+    return events
+
+
+def windows(events: list[dict[str, object]]) -> Iterator[Window]:
+    """From started to its end, for every phase and step of a journal."""
+    began: dict[str, float] = {}
+    for event in events:
+        name = "/".join(str(event[part]) for part in ("phase", "step") if event.get(part))
+        moment = datetime.datetime.fromisoformat(str(event["time"])).timestamp()
+        if event.get("status") == "started":
+            began[name] = moment
+        elif event.get("status") in {"passed", "failed"} and name in began:
+            yield Window(name, began.pop(name), moment)
+
+
+def read(path: Path) -> dict[str, object]:
+    """A JSON object; an empty one where there is none yet."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def main() -> int:
+    """The demo, and the lab away again unless KEEP=1."""
+    lab = Lab.from_environment()
+    status = 1
+    try:
+        status = Demo(lab).run()
+    except LabError as problem:
+        print(f"demo: {problem}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("demo: interrupted", file=sys.stderr)
+    if os.environ.get("KEEP"):
+        print(f"The lab stays up. The site through the old server: {lab.url(80)} (Host: ocpizza.test),")
+        print(f"on the new web server: {lab.url(43, 'https')}. Machines: python -m tests.lab ssh db")
+        print("Away with it: make down")
+    else:
+        machines.down(lab)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
