@@ -26,6 +26,7 @@ finish='RUN rm -f /etc/ssh/ssh_host_* /etc/machine-id && touch /etc/machine-id \
 RUN systemctl mask systemd-resolved.service systemd-networkd.service systemd-udevd.service \
     systemd-logind.service getty.target console-getty.service apt-daily.timer apt-daily-upgrade.timer \
     e2scrub_all.timer fstrim.timer systemd-firstboot.service >/dev/null 2>&1; true
+RUN apt-get update -qq
 STOPSIGNAL SIGRTMIN+3
 LABEL ocpizza.cutover=lab
 CMD ["/lib/systemd/systemd", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]'
