@@ -36,8 +36,7 @@ class ActionModule(ActionBase):
         try:
             report = run_dir.make_report(folder, args["site"])
             before = _current(path)
-            changed = before != run_dir.render(report)
-            if changed and not self._task.check_mode:
+            if not self._task.check_mode:
                 run_dir.write_report(folder, report)
         except OSError as error:
             raise AnsibleActionFail(
@@ -45,7 +44,7 @@ class ActionModule(ActionBase):
                 "Give yourself access to the run directory, or choose another.".format(path, error)
             ) from error
         result = {
-            "changed": changed,
+            "changed": False,
             "path": path,
             "verdict": report["verdict"],
             "reasons": report["reasons"],

@@ -12,12 +12,13 @@ description:
     whole or not at all, by the schema C(docs/report.schema.json).
   - Something found wrong, or that never happened, makes the verdict V(FAILED); something that could not be checked
     makes it V(PARTIAL).
+  - The report is evidence about the run, not state of a host, so the task is never reported as changed.
 version_added: "0.1.0"
 author: The ocpizza.cutover team
 attributes:
   check_mode:
     support: full
-    description: Judges, and says whether the file would change; writes nothing.
+    description: Judges; writes nothing.
   diff_mode:
     support: full
     description: Shows the report before and after.

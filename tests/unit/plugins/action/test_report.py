@@ -29,14 +29,16 @@ def run(check: bool = False, diff: bool = False, **args: Any) -> dict[str, Any]:
 
 def test_check_real_check_again_again(tmp_path: Path) -> None:
     args = {"run_dir": str(tmp_path), "site": "ocpizza"}
-    report = tmp_path / "report.json"
-    assert run(check=True, **args)["changed"] is True
-    assert not report.exists()
+    path = tmp_path / "report.json"
+    assert run(check=True, **args)["verdict"] == "FAILED"
+    assert not path.exists()
     result = run(**args)
-    assert (result["changed"], result["verdict"], result["path"]) == (True, "FAILED", str(report))
-    assert json.loads(report.read_text())["site"] == "ocpizza"
-    assert run(check=True, **args)["changed"] is False
-    assert run(**args)["changed"] is False
+    assert (result["changed"], result["verdict"], result["path"]) == (False, "FAILED", str(path))
+    written = path.read_text()
+    assert json.loads(written)["site"] == "ocpizza"
+    run(check=True, **args)
+    run(**args)
+    assert path.read_text() == written
 
 
 def test_diff_shows_before_and_after(tmp_path: Path) -> None:
