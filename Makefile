@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STAMP := .venv/.stamp
 SUITES := bullseye trixie
 
-.PHONY: help setup images lab demo test lint unit molecule integration down clean
+.PHONY: help setup images lab demo test lint docs unit molecule integration down clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,11 +34,15 @@ demo: images  ## one complete migration under traffic: build/demo/report.json
 
 test: lint unit molecule integration  ## all tests
 
-lint: $(STAMP)  ## ansible-lint, ruff, mypy
+lint: $(STAMP)  ## ansible-lint, ruff, mypy, the generated pages
 	@ruff check .
 	@ruff format --check .
-	@mypy src plugins/module_utils tests/lab
-	@ansible-lint --offline
+	@mypy
+	@ansible-lint --offline --quiet
+	@python docs/generate.py --check
+
+docs: $(STAMP)  ## the tables of the docs, from the code
+	@python docs/generate.py
 
 unit: $(STAMP)  ## unit tests
 	@pytest -n auto

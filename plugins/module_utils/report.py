@@ -164,9 +164,7 @@ def _phases(
             rows.append({"name": name, "status": "missing", "planned_s": planned, "actual_s": None})
             continue
         attempt = decisive(found[name])
-        rows.append(
-            {"name": name, "status": attempt.status, "planned_s": planned, "actual_s": _seconds(attempt)}
-        )
+        rows.append({"name": name, "status": attempt.status, "planned_s": planned, "actual_s": _seconds(attempt)})
         if name in wanted:
             _judge_phase(name, attempt, judge)
     return rows
@@ -197,9 +195,7 @@ def _switchover(value: Any, judge: Judgement) -> Optional[Dict[str, Any]]:
     elif pause is None:
         judge.gaps.append("the pause of the switchover was not measured")
     elif deadline is not None and pause > deadline * 1000:
-        judge.failures.append(
-            "the pause of {0:.0f} ms is longer than the deadline of {1:g} s".format(pause, deadline)
-        )
+        judge.failures.append("the pause of {0:.0f} ms is longer than the deadline of {1:g} s".format(pause, deadline))
     if outcome == "open" and not value.get("refused_write"):
         judge.failures.append("a write on the fenced side was not seen refused")
     if outcome == "open" and not value.get("position"):

@@ -101,8 +101,11 @@ def test_the_private_directory_can_be_kept_without_the_environment(cutover: Cuto
 
 
 def test_a_failing_task_is_named_with_its_host_its_message_and_the_log(cutover: Cutover, tmp_path: Path) -> None:
-    fail = {"name": "Check the disk", "ansible.builtin.fail": {"msg": "12 GB free\non /srv, 40 needed."}}
-    calm = {"name": "Shrug", "ansible.builtin.fail": {"msg": "no matter"}, "ignore_errors": True}
+    fail: dict[str, object] = {
+        "name": "Check the disk",
+        "ansible.builtin.fail": {"msg": "12 GB free\non /srv, 40 needed."},
+    }
+    calm: dict[str, object] = {"name": "Shrug", "ansible.builtin.fail": {"msg": "no matter"}, "ignore_errors": True}
     result = cutover("run", playbook(tmp_path / "p.yml", calm, fail), "-i", "localhost,", "--run-dir", "out")
     assert result.returncode == 1
     (log,) = (tmp_path / "out" / "logs").iterdir()

@@ -36,9 +36,7 @@ def test_a_wrong_value(text: str, message: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_playbook_by_path_brings_the_configuration_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_playbook_by_path_brings_the_configuration_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANSIBLE_CONFIG", raising=False)
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "playbooks"

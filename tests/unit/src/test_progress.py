@@ -37,6 +37,7 @@ def test_a_phase_from_start_to_end() -> None:
     assert [phase.status for phase in progress.phases.values()] == ["pending", "pending"]
     progress.add(event("started", time="2026-11-22T20:00:00+00:00"))
     phase = progress.add(event("progress", step="application", text="files", done=3, total=10))
+    assert phase is not None
     assert progress.current is phase
     assert phase.detail == "application: files 3/10"
     progress.add(event("passed", time="2026-11-22T20:00:12.500+00:00"))
