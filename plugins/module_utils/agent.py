@@ -74,40 +74,52 @@ def start_watchdog(plan: Plan, plan_path: str, operation: str) -> watchdog.Leash
     return watchdog.Leash(plan["watchdog_socket"])
 
 
-def comparer(plan: Plan, tables: List[Any]) -> Callable[[tracker.Changes], Dict[tracker.TableName, List[str]]]:
-    """Compares changed keys on both sides through connections of its own, opened now."""
-    credentials = read_json(plan["credentials"])
-    origin = mariadb.connect(credentials[plan["origin"]], 5.0, dictionaries=False)
-    destination = mariadb.connect(credentials[plan["destination"]], 5.0, dictionaries=False)
-    by_name = {(table.database, table.name): table for table in tables}
+class Comparer:
+    """Compares changed keys on both sides, through connections of its own that are opened now."""
 
-    def compare(changed: tracker.Changes) -> Dict[tracker.TableName, List[str]]:
+    def __init__(self, plan: Plan) -> None:
+        credentials = read_json(plan["credentials"])
+        self.sides = [
+            mariadb.connect(credentials[plan[role]], 10.0, dictionaries=False) for role in ("origin", "destination")
+        ]
+        self.tables = {}  # type: Dict[tracker.TableName, Any]
+        for database in plan["databases"]:
+            ours, theirs = (proof.load_tables(side, database) for side in self.sides)
+            there = {table.name: table for table in theirs}
+            for table in ours:
+                if table.name not in there:
+                    raise switchover.Refused(
+                        "table {0}.{1} is missing on the {2}".format(database, table.name, plan["destination"])
+                    )
+                self.tables[(database, table.name)] = proof.pair(table, there[table.name])
+
+    def keys(self) -> Dict[tracker.TableName, Any]:
+        """The columns and the key of each table, as the tracker wants them."""
+        return {
+            name: ([column.name for column in table.columns], table.key) for name, table in self.tables.items()
+        }
+
+    def __call__(self, changed: tracker.Changes) -> Dict[tracker.TableName, List[str]]:
         differing = {}
         for name, keys in changed.items():
-            found = proof.compare_keys(origin, destination, by_name[name], keys)
+            found = proof.compare_keys(self.sides[0], self.sides[1], self.tables[name], keys)
             if found:
-                differing[name] = [str(difference) for difference in found]
+                differing[name] = [difference.text() for difference in found]
         return differing
-
-    return compare
 
 
 def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
     """Open everything beforehand, then switch."""
     origin, destination = open_side(plan, plan["origin"]), open_side(plan, plan["destination"])
-    credentials = read_json(plan["credentials"])
-    plain = mariadb.connect(credentials[plan["origin"]], 30.0, dictionaries=False)
-    tables = [table for database in plan["databases"] for table in proof.load_tables(plain, database)]
+    comparer = Comparer(plan)
     started_from = read_json(plan["proof"]) if os.path.exists(plan["proof"]) else {}
+    position = started_from.get("positions", {}).get(plan["origin"])
     follower = None
-    if started_from.get("positions", {}).get(plan["origin"]):
+    if position:
         follower = tracker.Tracker(
-            credentials[plan["origin"]],
-            started_from["positions"][plan["origin"]],
-            {
-                (table.database, table.name): ([column for column, _type in table.columns], table.key)
-                for table in tables
-            },
+            read_json(plan["credentials"])[plan["origin"]],
+            position,
+            comparer.keys(),
             (origin.database.name, "marker"),
         )
         follower.start()
@@ -117,7 +129,7 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
         origin,
         destination,
         the_valve,
-        comparer(plan, tables),
+        comparer,
         follower,
         lambda: start_watchdog(plan, plan_path, "switchover-watchdog"),
     ).run()

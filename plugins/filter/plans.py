@@ -1,0 +1,63 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters that write parts of the agent's plans."""
+
+from typing import Any, Dict, List
+
+DOCUMENTATION = r"""
+name: local_endpoint
+short_description: An application's port as the agent counts its requests
+description:
+  - Turns C(address:port) of an application on this host into the endpoint of a plan.
+version_added: "0.1.0"
+author: The ocpizza.cutover team
+options:
+  _input:
+    description: Address and port.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+endpoint: "{{ '127.0.0.1:8000' | ocpizza.cutover.local_endpoint }}"
+"""
+
+RETURN = r"""
+_value:
+  description: C(address), C(port) and C(local).
+  type: dict
+"""
+
+
+def local_endpoint(upstream: str) -> Dict[str, Any]:
+    """The endpoint of an application on this host."""
+    address, _colon, port = upstream.rpartition(":")
+    if not address or not port.isdigit():
+        raise ValueError("'{0}' is not an address and a port, such as 127.0.0.1:8000".format(upstream))
+    return {"address": address, "port": int(port), "local": True}
+
+
+def neighbour_valve(neighbour: Dict[str, Any]) -> Dict[str, Any]:
+    """The valve of a site that stays."""
+    name = neighbour["name"]
+    return {
+        "site": name,
+        "runtime": "/run/cutover/" + name,
+        "state": "/var/lib/cutover/" + name,
+        "unit": "cutover-" + name,
+        "targets": {"source": neighbour["upstream"]},
+    }
+
+
+def lacking(wanted: Dict[str, Any], found: Dict[str, Any]) -> List[str]:
+    """The settings of a server that are not as wanted; ``found`` names them as SELECT @@name does."""
+    return [name for name, value in sorted(wanted.items()) if str(found.get("@@" + name)) != str(value)]
+
+
+class FilterModule:
+    """Makes the functions known to templates."""
+
+    def filters(self):
+        """The filters by name."""
+        return {"local_endpoint": local_endpoint, "neighbour_valve": neighbour_valve, "lacking": lacking}

@@ -1,0 +1,48 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters that edit the text of virtual hosts."""
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import vhost_edit
+
+DOCUMENTATION = r"""
+name: add_include
+short_description: Put an Include into the virtual hosts of a site
+description:
+  - Returns Apache configuration with an C(Include) first in each virtual host that serves one of the domains.
+    Every other byte stays as it was.
+version_added: "0.1.0"
+author: The ocpizza.cutover team
+options:
+  _input:
+    description: The configuration's text.
+    type: str
+    required: true
+  domains:
+    description: The site's domains.
+    type: list
+    elements: str
+    required: true
+  path:
+    description: The file to include.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+edited: "{{ content | ocpizza.cutover.add_include(['shop.example'], '/etc/apache2/cutover/shop.conf') }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The text with the lines put in.
+  type: str
+"""
+
+
+class FilterModule:
+    """Makes the functions known to templates."""
+
+    def filters(self):
+        """The filters by name."""
+        return {"add_include": vhost_edit.add_include, "remove_include": vhost_edit.remove_include}
