@@ -3,6 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Filters that edit the text of virtual hosts."""
 
+import base64
+from typing import Any, Dict, List
+
 from ansible_collections.ocpizza.cutover.plugins.module_utils import vhost_edit
 
 DOCUMENTATION = r"""
@@ -40,9 +43,20 @@ _value:
 """
 
 
+def without_include(slurped: List[Dict[str, Any]], path: str) -> List[Dict[str, str]]:
+    """Files read by slurp in a loop, as web_config wants them, without the Include."""
+    return [
+        {
+            "path": one["item"],
+            "content": vhost_edit.remove_include(base64.b64decode(one["content"]).decode("utf-8"), path),
+        }
+        for one in slurped
+    ]
+
+
 class FilterModule:
     """Makes the functions known to templates."""
 
     def filters(self):
         """The filters by name."""
-        return {"add_include": vhost_edit.add_include, "remove_include": vhost_edit.remove_include}
+        return {"add_include": vhost_edit.add_include, "without_include": without_include}
