@@ -4,11 +4,13 @@
 """The command ``cutover``."""
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from cutover import __version__, collection
@@ -133,7 +135,9 @@ def draw(made: dict[str, Any], path: Path) -> None:
     with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
         canvas = Console(record=True, width=100, file=nowhere, force_terminal=True, highlight=False)
         canvas.print(report_tables(made))
-        canvas.save_svg(str(path), title="cutover report", unique_id="cutover")
+        # Without the fonts that rich would have the viewer fetch from elsewhere.
+        frame = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+        canvas.save_svg(str(path), title="cutover report", unique_id="cutover", code_format=frame)
 
 
 class Interrupts:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ansible.config.manager import ConfigManager, find_ini_config_file
 
 NAME = "ocpizza.cutover"
+OURS = Path("ansible_collections", *NAME.split("."))
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -32,6 +33,15 @@ def paths(config: Path | None = None) -> list[Path]:
     return list(dict.fromkeys(trimmed))
 
 
+def search_path(config: Path | None = None) -> str | None:
+    """What to tell Ansible where it would not find this collection by itself; None where it would."""
+    places = paths(config)
+    by_itself = [path for path in places if str(path) not in sys.path or "site-packages" in path.parts]
+    if any((path / OURS).is_dir() for path in by_itself):
+        return None
+    return os.pathsep.join(str(path) for path in places)
+
+
 def find_playbook(name: str, config: Path | None = None) -> Path | None:
     """The file of a playbook that is named namespace.collection.playbook."""
     namespace, collection, *rest = name.split(".")
@@ -45,9 +55,8 @@ def find_playbook(name: str, config: Path | None = None) -> Path | None:
 
 
 def _make_importable() -> None:
-    utils = Path("ansible_collections", *NAME.split("."), "plugins", "module_utils", "run_dir.py")
     for path in [*map(Path, sys.path), CHECKOUT / "build" / "collections", *paths(config_file())]:
-        if (path / utils).is_file():
+        if (path / OURS / "plugins" / "module_utils" / "run_dir.py").is_file():
             if str(path) not in sys.path:
                 sys.path.insert(0, str(path))
                 importlib.invalidate_caches()
@@ -62,4 +71,4 @@ _make_importable()
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, report, run_dir  # noqa: E402
 
-__all__ = ["CHECKOUT", "NAME", "config_file", "find_playbook", "journal", "paths", "report", "run_dir"]
+__all__ = ["CHECKOUT", "NAME", "config_file", "find_playbook", "journal", "paths", "report", "run_dir", "search_path"]

@@ -17,6 +17,7 @@ from typing import Any
 
 import ansible_runner
 
+from cutover import collection
 from cutover.job import Job
 
 # How long ansible-playbook may take to end by itself after it was asked to.
@@ -135,6 +136,9 @@ class Engine:
         environment = {"PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "ANSIBLE_NOCOLOR": "1"}
         if self.job.config:
             environment["ANSIBLE_CONFIG"] = str(self.job.config)
+        search_path = collection.search_path(self.job.config)
+        if search_path:
+            environment["ANSIBLE_COLLECTIONS_PATH"] = search_path
         return environment
 
     def _cancelled(self) -> bool:

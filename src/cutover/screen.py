@@ -121,7 +121,8 @@ class LiveScreen:
         if self._note:
             below.append(Text(self._note, style="yellow"))
         with contextlib.suppress(OSError):
-            self._live.update(Group(phase_table(self._progress), *below))
+            table = [phase_table(self._progress)] if self._progress.phases else []
+            self._live.update(Group(*table, *below))
 
 
 def phase_table(progress: Progress) -> Table:
