@@ -173,16 +173,22 @@ def prepare(*connections: Any) -> None:
 
 
 def chunks(connection: Any, table: Table, size: int = CHUNK_ROWS) -> Iterator[Bounds]:
-    """Bounds (lower, upper] that cover every key there is or may come: the first and the last are open."""
+    """Bounds (lower, upper] that cover every key there is or may come: the first and the last are open.
+
+    What is added behind the last key meanwhile is one chunk, so that a table which grows fast comes to an end.
+    """
     sql = provider(connection)
     lower = None  # type: Optional[Key]
-    while True:
-        found = sql.fetch(connection, sql.boundary(table, lower, size))
-        upper = tuple(found[0]) if found else None
-        yield lower, upper
-        if upper is None:
-            return
-        lower = upper
+    for last in sql.fetch(connection, sql.last_key(table)):
+        while True:
+            found = sql.fetch(connection, sql.boundary(table, lower, last, size))
+            upper = tuple(found[0]) if found else tuple(last)
+            if upper != lower:
+                yield lower, upper
+            lower = upper
+            if not found:
+                break
+    yield lower, None
 
 
 class Settling(NamedTuple):
@@ -213,7 +219,7 @@ def settle(
             time.sleep(settling.pause_s * turn)
         before = read_source(open_keys)
         if settling.caught_up is not None and not settling.caught_up():
-            continue
+            break
         target = read_target(open_keys)
         after = read_source(open_keys)
         left = []
@@ -288,7 +294,9 @@ def _compare_keyed(
         )
         return TableProof(table.database, table.name, DIFFERENT, rows, differences, unsettled, reason)
     if unsettled or truncated:
-        reason = "{0} rows never held still long enough to be compared".format(len(unsettled))
+        reason = "{0} rows never held still, or the target did not apply what the source had done".format(
+            len(unsettled)
+        )
         if truncated and not unsettled:
             reason = "more rows differed at once than could be looked at; compare again when the target has caught up"
         return TableProof(table.database, table.name, UNSETTLED, rows, [], unsettled, reason)
@@ -382,8 +390,14 @@ def follower(source: Any, target: Any, timeout: float = 10.0) -> Callable[[], bo
     """A ``caught_up`` for a target that replicates from the source."""
     sql = provider(source)
 
+    patience = [2]
+
     def caught_up() -> bool:
-        return bool(sql.wait_for(target, sql.position(source), timeout))
+        # A target that does not follow must not cost the whole timeout once a chunk.
+        allowed = timeout if patience[0] else min(timeout, 0.05)
+        answer = bool(sql.wait_for(target, sql.position(source), allowed))
+        patience[0] = 2 if answer else max(0, patience[0] - 1)
+        return answer
 
     return caught_up
 

@@ -176,9 +176,16 @@ def checksum(table: Table, lower: Optional[Key] = None, upper: Optional[Key] = N
     return "SELECT COUNT(*),{0}({1}) FROM {2} WHERE {3}".format(fold, half, table_name(table), where), arguments
 
 
-def boundary(table: Table, lower: Optional[Key], size: int) -> Statement:
-    """The key of the last row of the chunk of ``size`` rows that follows ``lower``."""
-    where, arguments = _where(table, lower, None)
+def last_key(table: Table) -> Statement:
+    """The greatest key there is."""
+    names = [sortable(table.column(name)) for name in table.key]
+    order = ",".join(name + " DESC" for name in names)
+    return "SELECT {0} FROM {1} ORDER BY {2} LIMIT 1".format(",".join(names), table_name(table), order), ()
+
+
+def boundary(table: Table, lower: Optional[Key], last: Key, size: int) -> Statement:
+    """The key of the last row of the chunk of ``size`` rows that follows ``lower``, not beyond ``last``."""
+    where, arguments = _where(table, lower, last)
     names = ",".join(sortable(table.column(name)) for name in table.key)
     return (
         "SELECT {0} FROM {1} WHERE {2} ORDER BY {0} LIMIT 1 OFFSET {3:d}".format(

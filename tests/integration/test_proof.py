@@ -6,6 +6,8 @@
 KEEP=1 leaves the two containers up for the next run.
 """
 
+# ruff: noqa: S608 - the statements are constants of this file
+
 from __future__ import annotations
 
 import os
@@ -17,8 +19,8 @@ from typing import Any
 
 import pymysql
 import pytest
-from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb
 from tests.lab.docker import docker, execute, state
 
 SUITES = ("bullseye", "trixie")
@@ -66,7 +68,8 @@ ROWS = f"""
 INSERT INTO {Q} (`the id`, big, exact, f, g, fixed, latin, text8, text3, bytes, data, moment, stamp, clock, year, bits,
   colour, flags, document, place, net)
 SELECT seq, 18446744073709551615 / 4 - seq, seq + 0.123456789012345678901234567890, seq / 3, 1e0 / seq, seq / 7,
-  CONCAT('é', seq), CONCAT('🍕 ', REPEAT('x', seq % 50)), CONCAT('ü', seq), CONCAT(UNHEX('00FF'), seq), UNHEX(SHA2(seq, 512)),
+  CONCAT('é', seq), CONCAT('🍕 ', REPEAT('x', seq % 50)), CONCAT('ü', seq), CONCAT(UNHEX('00FF'), seq),
+  UNHEX(SHA2(seq, 512)),
   '2020-01-01' + INTERVAL seq * 1000003 MICROSECOND, '2021-01-01' + INTERVAL seq * 1000003 MICROSECOND,
   SEC_TO_TIME(seq % 3000 + 0.000001), 1990 + seq % 40, seq * 1234567, ELT(seq % 3 + 1, '', 'red', 'green'),
   ELT(seq % 3 + 1, '', 'a', 'a,c'), JSON_OBJECT('n', seq), POINT(seq, 1 / seq), CONCAT('2001:db8::', HEX(seq))
@@ -90,12 +93,15 @@ def start(suite: str, number: int) -> int:
     name = PREFIX + suite
     if not state(name):
         os.system(f"sh {IMAGES} {suite}")  # noqa: S605 - both names are constants
-        flags = "--cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt seccomp=unconfined --tmpfs /run --tmpfs /run/lock"
+        flags = (
+            "--cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt seccomp=unconfined --tmpfs /run --tmpfs /run/lock"
+        )
         flags += " --tmpfs /tmp -v /sys/fs/cgroup:/sys/fs/cgroup:rw --cgroupns host --publish 127.0.0.1::3306"
         docker("run", "--detach", "--name", name, *flags.split(), f"cutover-lab:{suite}")
     install = (
         "command -v mysqld >/dev/null || command -v mariadbd >/dev/null || { apt-get update -qq && "
-        "DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mariadb-server; } >/dev/null 2>&1; "
+        "DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mariadb-server; } "
+        ">/dev/null 2>&1; "
         "cat > /etc/mysql/mariadb.conf.d/90-proof.cnf; systemctl restart mariadb && "
         f"mariadb -e \"GRANT ALL ON *.* TO {ACCESS}@'%' IDENTIFIED BY '{ACCESS}' WITH GRANT OPTION\""
     )
@@ -157,7 +163,10 @@ PLANTED = [
     (f"UPDATE {Q} SET g = 0.10000000000000002 WHERE `the id` = 1001", "(1001): different in g"),
     (f"UPDATE {Q} SET g = 0 WHERE `the id` = 1000", "(1000): different in g"),
     (f"UPDATE {Q} SET text8 = '' WHERE `the id` = 1001", "(1001): different in text8"),
-    (f"UPDATE {Q} SET exact = exact + 0.000000000000000000000000000001 WHERE `the id` = 15", "(15): different in exact"),
+    (
+        f"UPDATE {Q} SET exact = exact + 0.000000000000000000000000000001 WHERE `the id` = 15",
+        "(15): different in exact",
+    ),
     (f"UPDATE {Q} SET bits = bits ^ 1 WHERE `the id` = 16", "(16): different in bits"),
     (f"UPDATE {Q} SET colour = 99 WHERE `the id` = 3", "(3): different in colour"),
     (f"UPDATE {Q} SET flags = 'a,b' WHERE `the id` = 17", "(17): different in flags"),
@@ -303,7 +312,7 @@ def test_live_stopped_applier_is_not_equal(replicated: tuple[Any, Any]) -> None:
     run(replicated[1], "STOP SLAVE SQL_THREAD")
     time.sleep(0.2)
 
-    result = live(replicated, timeout=0.2, rounds=2)
+    result = live(replicated, timeout=0.2)
 
     assert result["verdict"] == "PARTIAL"
     assert not result["equal"]
