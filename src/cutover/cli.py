@@ -6,8 +6,9 @@
 import json
 import re
 import signal
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -27,7 +28,7 @@ from cutover.job import (
     sole_user,
 )
 from cutover.progress import Progress, Tail
-from cutover.screen import Screen, open_screen, report_tables
+from cutover.screen import Screen, Steady, open_screen, report_tables
 
 USAGE, INTERRUPTED = 2, 130
 STATUS = {collection.report.PASSED: 0, collection.report.FAILED: 1, collection.report.PARTIAL: 3}
@@ -39,8 +40,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(file=cast("TextIO", Steady(sys.stdout)), highlight=False)
+err = Console(file=cast("TextIO", Steady(sys.stderr)), highlight=False, soft_wrap=True)
 
 
 def _version(wanted: bool) -> None:

@@ -162,6 +162,9 @@ class Engine:
             self._item_message = _message(data.get("res"))
         elif kind == "runner_on_unreachable" or (kind == "runner_on_failed" and not data.get("ignore_errors")):
             message = self._item_message or _message(data.get("res"))
+            if self.failure and self.failure.message and self.failure.message in message:
+                # A rescue that told the journal and stops with the words of what it rescued.
+                return
             self.failure = Failure(str(data.get("task") or ""), str(data.get("host") or ""), message)
         elif kind == "playbook_on_stats":
             names = ("ok", "changed", "failures", "dark")

@@ -4,9 +4,11 @@
 """Shows a run: a live table where there is a terminal, plain lines where there is none."""
 
 import contextlib
+import io
+import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -24,6 +26,42 @@ MARKS = {
     "skipped": ("–", "yellow"),
 }
 PROGRESS_EVERY_S = 5.0
+
+
+class Steady(io.TextIOBase):
+    """Standard output or error that may go away, a closed terminal or ``| head``, without ending the run."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._let_go()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._let_go()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    def _let_go(self) -> None:
+        # What is left in the buffer would fail once more at the interpreter's end, and change the exit status.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
 
 
 class Screen(Protocol):
@@ -88,12 +126,8 @@ class PlainScreen:
     def say(self, text: str) -> None:
         self._last = self._clock()
         elapsed = int(self._last - self._began)
-        self._print(f"{elapsed // 60:02}:{elapsed % 60:02} {text}")
-
-    def _print(self, line: str) -> None:
-        # A reader that went away (| head) must not end a migration.
-        with contextlib.suppress(OSError):
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        line = f"{elapsed // 60:02}:{elapsed % 60:02} {text}"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveScreen:
@@ -120,9 +154,8 @@ class LiveScreen:
         below = [Text(" › ".join(part for part in (self._play, self._task) if part), style="dim", no_wrap=True)]
         if self._note:
             below.append(Text(self._note, style="yellow"))
-        with contextlib.suppress(OSError):
-            table = [phase_table(self._progress)] if self._progress.phases else []
-            self._live.update(Group(*table, *below))
+        table = [phase_table(self._progress)] if self._progress.phases else []
+        self._live.update(Group(*table, *below))
 
 
 def phase_table(progress: Progress) -> Table:

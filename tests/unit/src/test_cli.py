@@ -112,6 +112,16 @@ def test_a_failing_task_is_named_with_its_host_its_message_and_the_log(cutover: 
     assert result.stderr == f"Failed on localhost: Check the disk\n  12 GB free on /srv, 40 needed.\nLog: {log}\n"
 
 
+def test_a_rescue_that_stops_with_the_same_words_is_not_the_cause(cutover: Cutover, tmp_path: Path) -> None:
+    stop = {"name": "Stop", "ansible.builtin.fail": {"msg": "check failed: {{ ansible_failed_result.msg }}"}}
+    block: dict[str, object] = {
+        "block": [{"name": "Look", "ansible.builtin.fail": {"msg": "no room"}}],
+        "rescue": [stop],
+    }
+    result = cutover("run", playbook(tmp_path / "p.yml", block), "-i", "localhost,", "--run-dir", "out")
+    assert result.stderr.startswith("Failed on localhost: Look\n  no room\n")
+
+
 def test_a_hidden_result_stays_hidden(cutover: Cutover, tmp_path: Path) -> None:
     fail = {"name": "Set the password", "ansible.builtin.fail": {"msg": "hunter2 is weak"}, "no_log": True}
     result = cutover("run", playbook(tmp_path / "p.yml", fail), "-i", "localhost,", "--run-dir", "out")
