@@ -42,7 +42,7 @@ def numbers(seed: str) -> Iterator[float]:
 
 def draw(slug: str, description: str) -> str:
     number = numbers(slug)
-    sauce = "#f4e3bd" if "Tomato" not in description else "#c8432a"
+    sauce = "#f4e3bd" if "tomato" not in description.lower() else "#c8432a"
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200">',
         '<circle cx="100" cy="100" r="94" fill="#c98a4b"/>',
