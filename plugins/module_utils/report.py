@@ -182,9 +182,10 @@ def _judge_phase(name: str, attempt: Attempt, judge: Judgement) -> None:
         judge.failures.append("phase {0} was skipped and had not passed before{1}".format(name, because))
 
 
-def _switchover(value: Any, judge: Judgement) -> Optional[Dict[str, Any]]:
+def _switchover(evidence: Evidence, name: str, judge: Judgement) -> Optional[Dict[str, Any]]:
+    value = evidence.get(name)
     if not isinstance(value, dict):
-        judge.failures.append("there is no evidence of a switchover (switchover.json)")
+        judge.failures.append("there is no evidence of a switchover ({0}.json)".format(name))
         return None
     deadline, pause = _number(value.get("deadline_s", value.get("deadline"))), _number(value.get("pause_ms"))
     outcome, because = _text(value.get("outcome")), _text(value.get("reason"))
@@ -305,8 +306,8 @@ def _span(events: Sequence[Event]) -> Tuple[Optional[str], Optional[str]]:
 def build_report(events: Sequence[Event], evidence: Evidence) -> Dict[str, Any]:
     """The report of a run by the contract of docs/report.schema.json.
 
-    ``evidence`` holds what the run directory holds: site, plan, switchover, restart, proof, traffic, findings, and
-    ``unreadable``, a mapping of names to the reason why that piece could not be read.
+    ``evidence`` holds what the run directory holds: site, plan, switchover, rollback, restart, proof, traffic,
+    findings, and ``unreadable``, a mapping of names to the reason why that piece could not be read.
     """
     events = [event for event in events if isinstance(event, dict)]
     judge = Judgement()
@@ -321,7 +322,7 @@ def build_report(events: Sequence[Event], evidence: Evidence) -> Dict[str, Any]:
         "finished": finished,
         "site": _text(evidence.get("site")),
         "phases": _phases(attempts(events), wanted, _mapping(evidence.get("plan")), judge),
-        "switchover": _switchover(evidence.get("switchover"), judge),
+        "switchover": _switchover(evidence, "switchover" if way == "forward" else "rollback", judge),
         "proof": _proof(evidence.get("proof"), judge),
         "traffic": _traffic(evidence.get("traffic"), judge),
         "findings": _findings(evidence.get("findings"), judge),

@@ -13,7 +13,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.report import buil
 
 JOURNAL = "journal.jsonl"
 REPORT = "report.json"
-EVIDENCE = ("plan", "switchover", "restart", "proof", "traffic", "findings")
+EVIDENCE = ("plan", "switchover", "rollback", "restart", "proof", "traffic", "findings")
 
 
 def _load(path: str) -> Any:

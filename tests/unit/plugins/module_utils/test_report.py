@@ -217,9 +217,11 @@ def test_failing_steps_do_not_fail_a_phase_that_passed() -> None:
 
 def test_a_rollback_is_judged_by_itself() -> None:
     events = [*run_of(*FORWARD), event("rollback", "started", 200), event("rollback", "passed", 204)]
-    report = valid(build_report(events, GOOD))
-    assert (report["verdict"], report["direction"]) == ("PASSED", "back")
-    report = build_report([*events[:-1], event("rollback", "failed", 204, text="lag")], GOOD)
+    evidence = {**GOOD, "rollback": {**GOOD["switchover"], "pause_ms": 99}}
+    report = valid(build_report(events, evidence))
+    assert (report["verdict"], report["direction"], report["switchover"]["pause_ms"]) == ("PASSED", "back", 99)
+    assert build_report(events, GOOD)["reasons"] == ["there is no evidence of a switchover (rollback.json)"]
+    report = build_report([*events[:-1], event("rollback", "failed", 204, text="lag")], evidence)
     assert report["reasons"] == ["phase rollback failed: lag"]
 
 
