@@ -395,7 +395,7 @@ def follower(source: Any, target: Any, timeout: float = 10.0) -> Callable[[], bo
     def caught_up() -> bool:
         # A target that does not follow must not cost the whole timeout once a chunk.
         allowed = timeout if patience[0] else min(timeout, 0.05)
-        answer = bool(sql.wait_for(target, sql.position(source), allowed))
+        answer = bool(sql.wait_for(target, sql.own_position(source), allowed))
         patience[0] = 2 if answer else max(0, patience[0] - 1)
         return answer
 
@@ -496,3 +496,21 @@ def summarise(database: str, proofs: Sequence[TableProof], schema: Sequence[str]
             for proof in proofs
         ],
     }
+
+
+def describe(result: Dict[str, Any]) -> str:
+    """A database's proof in a sentence: what is equal, or the first thing that is not."""
+    if result["equal"]:
+        return "database {0}: {1} tables with {2} rows are equal".format(
+            result["database"], result["tables"], result["rows"]
+        )
+    reasons = [*result["schema_differences"], *result["differences"]]
+    reasons += ["table {0}: {1}".format(one["table"], one["reason"]) for one in result["tables_detail"] if one["reason"]]
+    if not result["tables"]:
+        reasons.append("there is no table in it on the source")
+    return "database {0} is {1}: {2}{3}".format(
+        result["database"],
+        "different" if result["verdict"] == FAILED else "not proven equal",
+        "; ".join(reasons[:5]),
+        "; and {0} more".format(len(reasons) - 5) if len(reasons) > 5 else "",
+    )

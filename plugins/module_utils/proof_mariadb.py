@@ -335,6 +335,15 @@ def position(connection: Any) -> str:
     return _text(value or "").replace("\n", "")
 
 
+def own_position(connection: Any) -> str:
+    """What a replica of this server can reach: not what came from that replica, where each follows the other."""
+    everything = position(connection)
+    if flavour(connection) != "mariadb":
+        return everything
+    ((domain,),) = fetch(connection, ("SELECT @@gtid_domain_id", ()))
+    return ",".join(gtid for gtid in everything.split(",") if gtid.split("-")[0] == str(domain))
+
+
 def wait_for(connection: Any, wanted: str, timeout: float) -> bool:
     """Whether a replica applied everything up to a position within ``timeout`` seconds. Unknown is no."""
     if not wanted:

@@ -1,0 +1,139 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a MariaDB or MySQL server tells about itself through its own client, so that nothing is installed for it."""
+
+import json
+from typing import Any, Dict, List, Sequence
+
+SETTINGS = (
+    "version",
+    "log_bin",
+    "server_id",
+    "binlog_format",
+    "binlog_row_image",
+    "gtid_domain_id",
+    "gtid_mode",
+    "gtid_strict_mode",
+    "log_slave_updates",
+    "event_scheduler",
+    "read_only",
+    "have_ssl",
+    "bind_address",
+    "character_set_server",
+    "collation_server",
+    "datadir",
+    "tmpdir",
+    "socket",
+    "port",
+    "max_connections",
+    "sql_mode",
+    "innodb_flush_log_at_trx_commit",
+    "sync_binlog",
+    "slave_type_conversions",
+)
+SYSTEM = ("mysql", "information_schema", "performance_schema", "sys")
+
+
+def literal(text: str) -> str:
+    """A string as SQL, whatever is in it and whatever the mode is."""
+    return "CONVERT(X'{0}' USING utf8mb4)".format(text.encode("utf-8").hex()) if text else "''"
+
+
+def in_list(names: Sequence[str]) -> str:
+    """The names as the right side of IN."""
+    return "({0})".format(",".join(literal(name) for name in names) or "NULL")
+
+
+def queries(databases: Sequence[str], site: str = "") -> List[str]:
+    """Statements that each give lines of JSON, an array with the kind first."""
+    names = in_list(databases)
+    # information_schema compares names by bytes in some versions and by letters in others: HEX settles it.
+    where = "HEX(CONVERT({{0}} USING utf8mb4)) IN ({0})".format(
+        ",".join("'{0}'".format(name.encode("utf-8").hex().upper()) for name in databases) or "NULL"
+    )
+    known = ",".join("'{0}'".format(name) for name in SETTINGS)
+    found = [
+        "SELECT JSON_ARRAY('setting',LOWER(VARIABLE_NAME),VARIABLE_VALUE) "
+        "FROM {{variables}} WHERE LOWER(VARIABLE_NAME) IN ({0})".format(known),
+        "SELECT JSON_ARRAY('schema',SCHEMA_NAME,DEFAULT_CHARACTER_SET_NAME,DEFAULT_COLLATION_NAME) "
+        "FROM information_schema.SCHEMATA",
+        "SELECT JSON_ARRAY('table',t.TABLE_SCHEMA,t.TABLE_NAME,t.TABLE_TYPE,t.ENGINE,COALESCE(t.TABLE_ROWS,0),"
+        "COALESCE(t.DATA_LENGTH+t.INDEX_LENGTH,0),(SELECT COUNT(*) FROM information_schema.STATISTICS s "
+        "WHERE s.TABLE_SCHEMA=t.TABLE_SCHEMA AND s.TABLE_NAME=t.TABLE_NAME AND s.INDEX_NAME='PRIMARY')) "
+        "FROM information_schema.TABLES t WHERE " + where.format("t.TABLE_SCHEMA"),
+        "SELECT JSON_ARRAY('trigger',TRIGGER_SCHEMA,TRIGGER_NAME) FROM information_schema.TRIGGERS WHERE "
+        + where.format("TRIGGER_SCHEMA"),
+        "SELECT JSON_ARRAY('routine',ROUTINE_SCHEMA,ROUTINE_NAME) FROM information_schema.ROUTINES WHERE "
+        + where.format("ROUTINE_SCHEMA"),
+        "SELECT JSON_ARRAY('event',EVENT_SCHEMA,EVENT_NAME) FROM information_schema.EVENTS WHERE "
+        + where.format("EVENT_SCHEMA"),
+        "SELECT DISTINCT JSON_ARRAY('account',TABLE_SCHEMA,GRANTEE) FROM information_schema.SCHEMA_PRIVILEGES WHERE "
+        "REPLACE(TABLE_SCHEMA,'\\\\_','_') IN " + names,
+    ]
+    if site:
+        found.append(
+            "SELECT JSON_ARRAY('fence table',TABLE_SCHEMA) FROM information_schema.TABLES WHERE TABLE_NAME='fence' "
+            "AND TABLE_SCHEMA='cutover_{0}'".format(site.replace("-", "_"))
+        )
+    return found
+
+
+def parse(output: str, databases: Sequence[str]) -> Dict[str, Any]:
+    """The facts from the lines that the statements gave."""
+    facts = {"settings": {}, "databases": {}, "other_databases": []}  # type: Dict[str, Any]
+    for name in databases:
+        facts["databases"][name] = {
+            "exists": False,
+            "charset": "",
+            "collation": "",
+            "bytes": 0,
+            "rows": 0,
+            "tables": [],
+            "without_key": [],
+            "engines": {},
+            "views": [],
+            "triggers": [],
+            "routines": [],
+            "events": [],
+            "accounts": [],
+        }
+    for line in output.splitlines():
+        if not line.startswith("["):
+            continue
+        kind, *values = json.loads(line)
+        if kind == "setting":
+            facts["settings"][values[0]] = values[1]
+        elif kind == "fence table":
+            facts["fence_schema"] = values[0]
+        elif kind == "schema":
+            _add_schema(facts, values)
+        else:
+            name = values[0].replace("\\_", "_") if kind == "account" else values[0]
+            if name in facts["databases"]:
+                _add(facts["databases"][name], kind, values)
+    return facts
+
+
+def _add_schema(facts: Dict[str, Any], values: List[Any]) -> None:
+    name, charset, collation = values
+    if name in facts["databases"]:
+        facts["databases"][name].update(exists=True, charset=charset, collation=collation)
+    elif name.lower() not in SYSTEM and not name.startswith("cutover_"):
+        facts["other_databases"].append(name)
+
+
+def _add(database: Dict[str, Any], kind: str, values: List[Any]) -> None:
+    if kind == "table":
+        _schema, name, table_type, engine, rows, size, primary = values
+        if table_type == "VIEW":
+            database["views"].append(name)
+            return
+        database["tables"].append(name)
+        database["rows"] += int(rows)
+        database["bytes"] += int(size)
+        database["engines"].setdefault(engine or "", []).append(name)
+        if not int(primary):
+            database["without_key"].append(name)
+    elif not values[1].startswith("cutover_"):
+        database[kind + "s"].append(values[1])
