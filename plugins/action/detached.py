@@ -53,9 +53,9 @@ class ActionModule(ActionBase):
         failed = outcome.get("outcome") in ("refused", "aborted")
         answer = {"changed": bool(outcome.get("changed", not failed)), "outcome": outcome}
         if failed:
-            answer.update(failed=True, msg="{0} {1}: {2}".format(
-                args["operation"], outcome["outcome"], outcome.get("reason", "")
-            ))
+            answer.update(
+                failed=True, msg="{0} {1}: {2}".format(args["operation"], outcome["outcome"], outcome.get("reason", ""))
+            )
         return answer
 
     def _shell(self, command):
@@ -63,8 +63,7 @@ class ActionModule(ActionBase):
 
     def _start(self, args):
         python = (
-            "for p in /usr/bin/python3 /usr/libexec/platform-python /usr/local/bin/python3; "
-            "do [ -x $p ] && break; done"
+            "for p in /usr/bin/python3 /usr/libexec/platform-python /usr/local/bin/python3; do [ -x $p ] && break; done"
         )
         started = self._shell(
             "rm -f {result}; touch {journal}; wc -l <{journal}; {python}; "

@@ -45,7 +45,7 @@ def open_side(plan: Plan, name: str, timeout: float = 5.0) -> switchover.Side:
     except Exception as error:
         raise switchover.Refused(
             "the {0}'s database cannot be reached as {1}: {2}".format(name, credentials.get("user"), error)
-        )
+        ) from error
     side = plan["sides"][name]
     return switchover.Side(
         name=name,
@@ -82,7 +82,7 @@ class Comparer:
         self.sides = [
             mariadb.connect(credentials[plan[role]], 10.0, dictionaries=False) for role in ("origin", "destination")
         ]
-        self.tables = {}  # type: Dict[tracker.TableName, Any]
+        self.tables: Dict[tracker.TableName, Any] = {}
         for database in plan["databases"]:
             ours, theirs = (proof.load_tables(side, database) for side in self.sides)
             there = {table.name: table for table in theirs}
@@ -95,9 +95,7 @@ class Comparer:
 
     def keys(self) -> Dict[tracker.TableName, Any]:
         """The columns and the key of each table, as the tracker wants them."""
-        return {
-            name: ([column.name for column in table.columns], table.key) for name, table in self.tables.items()
-        }
+        return {name: ([column.name for column in table.columns], table.key) for name, table in self.tables.items()}
 
     def __call__(self, changed: tracker.Changes) -> Dict[tracker.TableName, List[str]]:
         differing = {}
@@ -215,11 +213,11 @@ def main(arguments: List[str]) -> int:
     parser.add_argument("plan")
     options = parser.parse_args(arguments)
     plan = read_json(options.plan)
-    unwatched = {
+    unwatched: Dict[str, Callable[[Plan], None]] = {
         "switchover-watchdog": watch_switchover,
         "restart-watchdog": watch_restart,
         "relay": run_relay,
-    }  # type: Dict[str, Callable[[Plan], None]]
+    }
     if options.operation in unwatched:
         unwatched[options.operation](plan)
         return 0

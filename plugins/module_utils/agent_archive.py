@@ -41,11 +41,11 @@ def contents(module_utils: str) -> Dict[str, bytes]:
     for driver in DRIVERS:
         try:
             module = importlib.import_module(driver)
-        except ImportError:
+        except ImportError as error:
             raise RuntimeError(
                 "{0} is not installed beside Ansible on the controller; run 'pip install PyMySQL "
                 "mysql-replication' with the same Python".format(driver)
-            )
+            ) from error
         folders[driver] = os.path.dirname(str(module.__file__))
     for prefix, folder in folders.items():
         for name in python_files(folder):

@@ -21,7 +21,7 @@ def open_database(module: Any, side: str, timeout: float = 30.0) -> mariadb.Mari
     path = module.params["credentials"]
     try:
         with open(path, encoding="utf-8") as stream:
-            credentials = dict(json.load(stream)[side])  # type: Dict[str, Any]
+            credentials: Dict[str, Any] = dict(json.load(stream)[side])
     except (OSError, ValueError, KeyError) as error:
         _fail(
             module,

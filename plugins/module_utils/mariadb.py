@@ -1,6 +1,7 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+# ruff: noqa: S608 - every name in a statement went through quote_mysql(), every value is an argument
 """What the switchover needs of one MariaDB server: a fence, a marker, positions, the state of a link.
 
 The fence has two layers, both read by the same triggers, which stop superusers and let the replication
@@ -19,7 +20,7 @@ try:
     import pymysql
     import pymysql.cursors
 except ImportError:
-    pymysql = None
+    pymysql = None  # type: ignore[assignment]
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import (
     quote_mysql,
@@ -75,7 +76,7 @@ def connect(credentials: Dict[str, Any], timeout: float = 5.0, dictionaries: boo
         connect_timeout=max(1, int(timeout)),
         read_timeout=timeout,
         write_timeout=timeout,
-        **arguments
+        **arguments,
     )
 
 
@@ -224,7 +225,7 @@ class MariaDB:
             try:
                 self.rows("DELETE FROM {0} LIMIT 1".format(qualified))
             except Exception as error:
-                code, text = (tuple(error.args) + ("",))[:2]
+                code, text = (*error.args, "", "")[:2]
                 if code != FENCE_ERRNO:
                     raise
                 return "{0} {1}: {2}".format(code, qualified, text)
@@ -332,7 +333,7 @@ class MariaDB:
         """Accounts whose every right concerns the site's databases."""
         granted = self.rows("SELECT User AS user, Host AS host, Db AS db FROM mysql.db")
         own = {database.replace("_", "\\_") for database in self.databases} | set(self.databases)
-        found = {}  # type: Dict[Tuple[str, str], List[str]]
+        found: Dict[Tuple[str, str], List[str]] = {}
         for row in granted:
             found.setdefault((row["user"], row["host"]), []).append(row["db"])
         return [
@@ -345,9 +346,7 @@ class MariaDB:
         """Lock or unlock the site's accounts on this server alone; how many."""
         accounts = self.accounts()
         for account in accounts:
-            name = "{0}@{1}".format(
-                self.connection.escape(account["user"]), self.connection.escape(account["host"])
-            )
+            name = "{0}@{1}".format(self.connection.escape(account["user"]), self.connection.escape(account["host"]))
             self.unlogged("ALTER USER {0} ACCOUNT {1}".format(name, "LOCK" if locked else "UNLOCK"))
         return len(accounts)
 

@@ -38,9 +38,7 @@ async def carry(
 ) -> None:
     """Carry one connection. A target that cannot be reached closes it, which the web server reports."""
     try:
-        there_reader, there_writer = await asyncio.open_connection(
-            address, port, ssl=context, server_hostname=name
-        )
+        there_reader, there_writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=name)
     except OSError:
         writer.close()
         return

@@ -38,7 +38,7 @@ def await_answer(connect: Callable[[], Any], until: float) -> None:
             return
         except Exception as error:
             if time.monotonic() >= until:
-                raise Refused("the database did not answer after its restart: {0}".format(error))
+                raise Refused("the database did not answer after its restart: {0}".format(error)) from error
             time.sleep(0.02)
 
 
@@ -68,7 +68,7 @@ class Restart:
 
     def run(self) -> Dict[str, Any]:
         """Hold, drain, restart, release."""
-        outcome = {"started": journal.utc_now(), "outcome": "restarted", "reason": "", "hold_ms": None}
+        outcome: Dict[str, Any] = {"started": journal.utc_now(), "outcome": "restarted", "reason": "", "hold_ms": None}
         for one in self.valves:
             if not valve.is_listening(one):
                 raise Refused("the valve's socket {0}.socket does not listen".format(one.unit))
@@ -120,4 +120,4 @@ class Restart:
                     os.unlink(path)
             restart_service(self.plan["service"])
             await_answer(self.connect, deadline)
-            raise Refused("{0}; the new settings were taken away again".format(error))
+            raise Refused("{0}; the new settings were taken away again".format(error)) from error

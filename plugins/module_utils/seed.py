@@ -1,6 +1,7 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+# ruff: noqa: S608 - every name in a statement went through quote_mysql(); the position is digits, commas and dashes
 """The first copy of the site's databases: one consistent snapshot with its position, streamed over TLS."""
 
 import os
@@ -16,7 +17,7 @@ CHUNK = 1 << 20
 POSITION = re.compile(rb"gtid_slave_pos='([0-9,-]*)'")
 
 
-class SeedFailed(Exception):
+class SeedFailed(Exception):  # noqa: N818  a word of the journal, not of Python
     """The copy did not complete; the next run starts it anew."""
 
 
@@ -97,9 +98,12 @@ def stream(dump: List[str], load: List[str], progress: Callable[[int, int], None
     with open(os.devnull, "rb") as nothing:
         giving = subprocess.Popen(dump, stdin=nothing, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         taking = subprocess.Popen(load, stdin=subprocess.PIPE, stdout=nothing, stderr=subprocess.PIPE)
-    assert giving.stdout and giving.stderr and taking.stdin and taking.stderr
+    assert giving.stdout
+    assert giving.stderr
+    assert taking.stdin
+    assert taking.stderr
     head, tail, sent = b"", b"", 0
-    position = None  # type: Optional[str]
+    position: Optional[str] = None
     try:
         while True:
             data = giving.stdout.read(CHUNK)

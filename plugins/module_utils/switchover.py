@@ -28,7 +28,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Le
 TAIL_KEYS = 2000
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  a word of the journal, not of Python
     """The switchover stops, and the site stays where it is."""
 
 
@@ -84,14 +84,14 @@ class Steps:
         self.path = path
         self.phase = phase
         self.host = host
-        self.taken = []  # type: List[Dict[str, Any]]
+        self.taken: List[Dict[str, Any]] = []
         # Inside the hold the journal must cost nothing: events are kept and written after the release.
-        self.pending = []  # type: List[Dict[str, Any]]
+        self.pending: List[Dict[str, Any]] = []
         self.holding = False
 
     def tell(self, step: str, status: str, text: str = "") -> None:
         """One event, now, or after the release when requests are held."""
-        event = {"step": step, "status": status, "text": text, "time": journal.utc_now()}
+        event: Dict[str, Any] = {"step": step, "status": status, "text": text, "time": journal.utc_now()}
         if self.holding:
             self.pending.append(event)
         else:
@@ -155,8 +155,8 @@ class Switchover:
 
     def run(self) -> Outcome:
         """Move the writes from the origin to the destination, or leave everything as it was."""
-        held_at = None  # type: Optional[float]
-        leash = None  # type: Optional[Leash]
+        held_at: Optional[float] = None
+        leash: Optional[Leash] = None
         try:
             self.steps.run("gate", self.gate)
             leash = self.make_leash()
@@ -214,7 +214,19 @@ class Switchover:
 
     def gate(self) -> None:
         """Everything that must be so before a single request is held. Unknown is failure."""
-        here, there = self.origin.database, self.destination.database
+        problems = self.valve_problems()
+        self.decision.clear()
+        problems += self.database_problems()
+        if problems:
+            raise Refused("; ".join(problems))
+        self.destination.database.lock_accounts(False)
+        self.canary()
+        self.warm()
+        if self.tracker:
+            self.follow_changes()
+
+    def valve_problems(self) -> List[str]:
+        """Why the valve could not hold anything."""
         problems = []
         if not valve.is_listening(self.valve):
             problems.append("the valve's socket {0}.socket does not listen".format(self.valve.unit))
@@ -226,7 +238,12 @@ class Switchover:
         for flag in ("hold", "valve"):
             if valve.is_raised(self.valve, flag):
                 problems.append("the flag {0} is raised already".format(self.valve.path(flag)))
-        self.decision.clear()
+        return problems
+
+    def database_problems(self) -> List[str]:
+        """Why the databases could not change roles."""
+        here, there = self.origin.database, self.destination.database
+        problems = []
         if here.is_closed():
             problems.append("the {0}'s database is closed: the site does not write there".format(self.origin.name))
         if not there.is_closed():
@@ -249,13 +266,7 @@ class Switchover:
                         writer["id"], writer["user"], writer["seconds"]
                     )
                 )
-        if problems:
-            raise Refused("; ".join(problems))
-        there.lock_accounts(False)
-        self.canary()
-        self.warm()
-        if self.tracker:
-            self.follow_changes()
+        return problems
 
     def valve_endpoint(self) -> valve.Endpoint:
         """The valve's own listening port, as the socket table shows it."""
@@ -295,9 +306,7 @@ class Switchover:
             if not self.tracker.wait_for(token, 120.0):
                 raise Refused(self.tracker.failure or "the binary log was not read to its end within 120 s")
             if not self.destination.database.wait_for(position, float(self.plan["lag_budget_s"])):
-                raise Refused("the {0} lags more than {1} s".format(
-                    self.destination.name, self.plan["lag_budget_s"]
-                ))
+                raise Refused("the {0} lags more than {1} s".format(self.destination.name, self.plan["lag_budget_s"]))
             changed = self.tracker.drain()
             count = sum(len(keys) for keys in changed.values())
             # A row may change again while it is compared; its table's keys come back in the next round.
@@ -336,7 +345,7 @@ class Switchover:
             except Refused:
                 raise Refused(
                     "session {0} of {1} kept a transaction open".format(writers[0]["id"], writers[0]["user"])
-                )
+                ) from None
             time.sleep(0.005)
 
     def catch_up(self) -> None:
@@ -400,7 +409,7 @@ def recover(
 
     Held requests have reached neither side, so where the way forward fails too, back is still without loss.
     """
-    outcome = {"reason": reason, "finished": journal.utc_now(), "by": "watchdog"}  # type: Dict[str, Any]
+    outcome: Dict[str, Any] = {"reason": reason, "finished": journal.utc_now(), "by": "watchdog"}
     if valve.Decision(the_valve).claim("abort") == "abort":
         # The owner's session is gone and its fence with it; give the server an instant to notice.
         _until_unfenced(origin.database, 0.5)

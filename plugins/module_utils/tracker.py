@@ -67,9 +67,9 @@ class Tracker:
         self.tables = tables
         self.marker = marker
         self.failure = ""
-        self.unkeyed = set()  # type: Set[TableName]
-        self._changed = {}  # type: Dict[TableName, Set[Key]]
-        self._tokens = set()  # type: Set[str]
+        self.unkeyed: Set[TableName] = set()
+        self._changed: Dict[TableName, Set[Key]] = {}
+        self._tokens: Set[str] = set()
         self._news = threading.Condition()
         self._credentials = credentials
         self._position = position

@@ -9,6 +9,7 @@ requests go, the decision that says which side won. So a release depends on noth
 ``runtime`` lives in /run and is gone after a reboot, which leaves the site as it was; ``state`` survives.
 """
 
+import contextlib
 import os
 import subprocess
 import time
@@ -51,10 +52,8 @@ def raise_flag(valve: Valve, flag: str) -> None:
 
 def lower_flag(valve: Valve, flag: str) -> None:
     """Remove the flag's file, if it is there."""
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(valve.path(flag))
-    except FileNotFoundError:
-        pass
 
 
 def is_raised(valve: Valve, flag: str) -> bool:
@@ -102,9 +101,7 @@ def is_idle(valve: Valve) -> bool:
 
 def is_listening(valve: Valve) -> bool:
     """Whether the valve's socket takes connections."""
-    return (
-        subprocess.run(["systemctl", "is-active", "--quiet", valve.unit + ".socket"], check=False).returncode == 0
-    )
+    return subprocess.run(["systemctl", "is-active", "--quiet", valve.unit + ".socket"], check=False).returncode == 0
 
 
 def rest(valve: Valve) -> None:
@@ -183,10 +180,8 @@ class Decision:
 
     def clear(self) -> None:
         """Forget the decision of an earlier switchover."""
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
-        except FileNotFoundError:
-            pass
 
     def claim(self, outcome: str) -> str:
         """Decide 'open' or 'abort' if nobody has; return what was decided."""

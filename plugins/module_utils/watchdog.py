@@ -8,6 +8,7 @@ seconds, the same clock in every process of a host) and in the end ``done``. Whe
 the owner's end of the socket closes without that word, the watchdog ends the owner and recovers.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -27,9 +28,11 @@ class Leash:
             try:
                 self._socket.connect(path)
                 break
-            except OSError:
+            except OSError as error:
                 if time.monotonic() >= until:
-                    raise RuntimeError("the watchdog did not answer at {0} within {1:g} s".format(path, wait))
+                    raise RuntimeError(
+                        "the watchdog did not answer at {0} within {1:g} s".format(path, wait)
+                    ) from error
                 time.sleep(0.05)
         self._socket.settimeout(wait)
         self._socket.sendall("{0}\n".format(os.getpid()).encode("ascii"))
@@ -48,10 +51,8 @@ class Leash:
 
 def end_process(pid: int) -> None:
     """End the owner at once: it must not act once the watchdog does."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def watch(
@@ -84,7 +85,7 @@ def watch(
 def serve(connection: socket.socket, recover: Callable[[str], None], end: Callable[[int], None]) -> str:
     """Follow one owner's words until it is done or must be ended."""
     pid = 0
-    deadline = None  # type: Optional[float]
+    deadline: Optional[float] = None
     buffer = b""
     reason = ""
     while not reason:

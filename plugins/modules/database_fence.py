@@ -74,6 +74,7 @@ closed:
 """
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database_side import (  # noqa: E402
     SIDE_OPTIONS,
     open_database,
@@ -107,9 +108,7 @@ def main():
             database.make_triggers()
         if wanted != closed:
             (database.close if wanted else database.open)()
-    module.exit_json(
-        changed=not has_schema or bool(missing) or wanted != closed, triggers_made=missing, closed=wanted
-    )
+    module.exit_json(changed=not has_schema or bool(missing) or wanted != closed, triggers_made=missing, closed=wanted)
 
 
 if __name__ == "__main__":
