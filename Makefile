@@ -38,7 +38,7 @@ lint: $(STAMP)  ## ansible-lint, ruff, mypy, the generated pages
 	@ruff check .
 	@ruff format --check .
 	@mypy
-	@ansible-lint --offline --quiet
+	@ansible-lint --offline -q
 	@python docs/generate.py --check
 
 docs: $(STAMP)  ## the tables of the docs, from the code

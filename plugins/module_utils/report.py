@@ -210,6 +210,8 @@ def _switchover(evidence: Evidence, name: str, judge: Judgement) -> Optional[Dic
         "pause_ms": pause,
         "steps": steps,
         "position": _position(value.get("position")),
+        "write_refused": bool(value.get("refused_write")),
+        "proven_keys": _number(value.get("proven_keys")),
     }
 
 

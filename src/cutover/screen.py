@@ -211,6 +211,10 @@ def _facts(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "pause", f"{_ms(switchover['pause_ms'])}{deadline}"
         if steps:
             yield "steps", steps
+        if switchover.get("write_refused"):
+            yield "fence", "a write on the side that was left was seen refused"
+        if switchover.get("proven_keys") is not None:
+            yield "changed rows", f"{_n(switchover['proven_keys'])} compared after the full proof, before the open"
     if report.get("restart"):
         yield "restart", f"{_ms(report['restart']['hold_ms'])} held for the restart of the source database"
     for proof in report["proof"]:

@@ -163,7 +163,7 @@ def test_the_verdict_of_a_migration_is_the_exit_status(
     assert json.loads((tmp_path / "out" / "report.json").read_text())["verdict"] == verdict
     again = cutover("report", "out", "--svg", "picture.svg")
     assert again.returncode == status
-    assert "pause  100 ms, deadline 5 s" in again.stdout
+    assert "100 ms, deadline 5 s" in again.stdout
     assert verdict in (tmp_path / "picture.svg").read_text()
     assert json.loads(cutover("report", "out", "--json").stdout)["verdict"] == verdict
 

@@ -16,7 +16,14 @@ REPORT: dict[str, Any] = {
     "site": "ocpizza",
     "direction": "forward",
     "phases": [{"name": "cutover", "status": "passed", "planned_s": 20.0, "actual_s": 9.25}],
-    "switchover": {"deadline_s": 5, "pause_ms": 147.4, "steps": [{"name": "drain", "ms": 40}], "position": "0-1-4711"},
+    "switchover": {
+        "deadline_s": 5,
+        "pause_ms": 147.4,
+        "steps": [{"name": "drain", "ms": 40}],
+        "position": "0-1-4711",
+        "write_refused": True,
+        "proven_keys": 1234,
+    },
     "restart": {"hold_ms": 812},
     "proof": [
         {"database": "ocpizza", "tables": 20, "rows": 31000, "equal": True, "coverage": 1.0},
@@ -50,16 +57,18 @@ def test_the_summary() -> None:
         == """\
 PASSED  ocpizza
 
-pause        147 ms, deadline 5 s
-steps        drain 40 ms
-restart      812 ms held for the restart of the source database
-proof        ocpizza: 20 tables, 31 000 rows, equal, coverage 100%
-proof        annex: unknown tables, unknown rows, NOT proven equal, coverage unknown
-requests     9 000, 0 failed
-writes       2 700 acknowledged, 0 lost, unknown duplicated
-latency      before: 8 ms median, 41 ms at 99 %; longest request 180 ms
-second site  500 requests, 0 failed
-findings     1, 1 waived
+pause         147 ms, deadline 5 s
+steps         drain 40 ms
+fence         a write on the side that was left was seen refused
+changed rows  1 234 compared after the full proof, before the open
+restart       812 ms held for the restart of the source database
+proof         ocpizza: 20 tables, 31 000 rows, equal, coverage 100%
+proof         annex: unknown tables, unknown rows, NOT proven equal, coverage unknown
+requests      9 000, 0 failed
+writes        2 700 acknowledged, 0 lost, unknown duplicated
+latency       before: 8 ms median, 41 ms at 99 %; longest request 180 ms
+second site   500 requests, 0 failed
+findings      1, 1 waived
 
 phase    state     planned  actual
 cutover  ✓ passed     20 s   9.2 s"""
