@@ -505,7 +505,8 @@ def describe(result: Dict[str, Any]) -> str:
             result["database"], result["tables"], result["rows"]
         )
     reasons = [*result["schema_differences"], *result["differences"]]
-    reasons += ["table {0}: {1}".format(one["table"], one["reason"]) for one in result["tables_detail"] if one["reason"]]
+    details = [one for one in result["tables_detail"] if one["reason"]]
+    reasons += ["table {0}: {1}".format(one["table"], one["reason"]) for one in details]
     if not result["tables"]:
         reasons.append("there is no table in it on the source")
     return "database {0} is {1}: {2}{3}".format(

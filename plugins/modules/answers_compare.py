@@ -82,6 +82,7 @@ import re  # noqa: E402
 import time  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
 from ansible_collections.ocpizza.cutover.plugins.module_utils import answers  # noqa: E402
 
 

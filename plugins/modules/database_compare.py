@@ -27,7 +27,7 @@ attributes:
     description: Nothing is changed.
 options:
   credentials:
-    description: JSON file on the host with the connection of each side, C(source) and C(target). Only root should read it.
+    description: JSON file on the host with the connection of each side. Only root should read it.
     type: path
     required: true
   database:
@@ -79,7 +79,7 @@ proof:
     rows: {description: How many rows were compared on the source., type: int}
     equal: {description: Whether everything is equal., type: bool}
     verdict: {description: "PASSED, PARTIAL where something is not known, FAILED where something differs.", type: str}
-    position: {description: "The source's position before the first row was read; empty without a binary log.", type: str}
+    position: {description: "The source's position before the first row was read.", type: str}
     coverage: {description: "Share of rows whose state is known, 0 to 1.", type: float}
     differences: {description: "Rows that differ, by database, table and key, at most 100.", type: list}
     schema_differences: {description: Definitions that differ., type: list}
@@ -95,6 +95,7 @@ import json  # noqa: E402
 import sys  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
 from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb, proof  # noqa: E402
 
 

@@ -77,6 +77,7 @@ fenced:
 import json  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
 from ansible_collections.ocpizza.cutover.plugins.module_utils import database_facts  # noqa: E402
 
 
@@ -123,7 +124,7 @@ def main():
     result.update(database_facts.parse(output, databases))
     schema = result.pop("fence_schema", "")
     if schema:
-        count, _error = ask("SELECT JSON_ARRAY(COUNT(*)) FROM `{0}`.fence".format(schema))
+        count, _error = ask("SELECT JSON_ARRAY(COUNT(*)) FROM `{0}`.fence".format(schema))  # noqa: S608 - a-z, 0-9, _
         result["fenced"] = bool(count and json.loads(count)[0])
     module.exit_json(**result)
 
