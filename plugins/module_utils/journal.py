@@ -42,7 +42,8 @@ def utc_now() -> str:
 def parse(text: str) -> List[Event]:
     """Every whole event of a journal's text; a torn or foreign line is passed over."""
     events = []
-    for line in text.splitlines():
+    # Not splitlines: it would also end a line at characters that JSON leaves as they are within a text.
+    for line in text.split("\n"):
         try:
             event = json.loads(line)
         except ValueError:
@@ -55,7 +56,7 @@ def parse(text: str) -> List[Event]:
 def read_events(path: str) -> List[Event]:
     """The events of the journal at path; none where there is no journal yet."""
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(path, encoding="utf-8", errors="replace") as stream:
             return parse(stream.read())
     except FileNotFoundError:
         return []
@@ -81,15 +82,16 @@ def append(
     if phase not in PHASES:
         raise ValueError("phase '{0}' is none of {1}".format(phase, ", ".join(PHASES)))
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as stream:
+    # A crash may cut a line off within a character, and a server's words need not be Unicode.
+    with open(path, "a+", encoding="utf-8", errors="backslashreplace") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         stream.seek(0)
         text_before = stream.read()
         events = parse(text_before)
         event = {
             "schema": SCHEMA,
-            "run": events[-1]["run"] if events else uuid.uuid4().hex[:12],
-            "seq": (events[-1]["seq"] + 1) if events else 1,
+            "run": next((one["run"] for one in reversed(events) if one.get("run")), "") or uuid.uuid4().hex[:12],
+            "seq": 1 + max((one["seq"] for one in events if isinstance(one.get("seq"), int)), default=0),
             "time": time or utc_now(),
             "phase": phase,
             "step": step,
