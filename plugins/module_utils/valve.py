@@ -10,6 +10,7 @@ requests go, the decision that says which side won. So a release depends on noth
 """
 
 import contextlib
+import ipaddress
 import os
 import subprocess
 import time
@@ -114,23 +115,21 @@ def decode_address(encoded: str) -> Tuple[str, int]:
     address, port = encoded.split(":")
     words = [address[start : start + 8] for start in range(0, len(address), 8)]
     octets = [octet for word in words for octet in reversed(bytes.fromhex(word))]
-    if len(octets) == 16 and octets[:12] == [0] * 10 + [255, 255]:
-        octets = octets[12:]
-    if len(octets) == 4:
-        return ".".join(str(octet) for octet in octets), int(port, 16)
-    groups = ["{0:02x}{1:02x}".format(octets[i], octets[i + 1]) for i in range(0, 16, 2)]
-    return ":".join(groups), int(port, 16)
+    decoded = ipaddress.ip_address(bytes(octets))
+    return str(getattr(decoded, "ipv4_mapped", None) or decoded), int(port, 16)
 
 
 def count_established(lines: Iterable[str], endpoint: Endpoint) -> int:
     """How many established sockets of /proc/net/tcp{,6} belong to the endpoint."""
     count = 0
+    # An IPv6 address can be written in many ways; one that never compares equal would look like silence.
+    wanted = "" if endpoint.local else str(ipaddress.ip_address(endpoint.address))
     for line in lines:
         fields = line.split()
         if len(fields) < 4 or fields[3] != ESTABLISHED:
             continue
         address, port = decode_address(fields[1] if endpoint.local else fields[2])
-        if port == endpoint.port and (endpoint.local or address == endpoint.address):
+        if port == endpoint.port and (endpoint.local or address == wanted):
             count += 1
     return count
 
