@@ -6,8 +6,9 @@
 import re
 from typing import Iterable, List
 
-OPENING = re.compile(r"^[ \t]*<VirtualHost\b[^>]*>[ \t]*\n?", re.IGNORECASE | re.MULTILINE)
+OPENING = re.compile(r"^[ \t]*<VirtualHost\b[^>]*>[^\n]*\n", re.IGNORECASE | re.MULTILINE)
 CLOSING = re.compile(r"^[ \t]*</VirtualHost>", re.IGNORECASE | re.MULTILINE)
+CONTINUED = re.compile(r"\\\r?\n")
 NAMES = re.compile(r"^[ \t]*Server(?:Name|Alias)[ \t]+(.+?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 MARK = "# ocpizza.cutover: removed again when the source is retired"
 
@@ -15,9 +16,9 @@ MARK = "# ocpizza.cutover: removed again when the source is retired"
 def names_of(block: str) -> List[str]:
     """The names that a virtual host answers to, lower case, without scheme and port."""
     found = []
-    for line in NAMES.findall(block):
+    for line in NAMES.findall(CONTINUED.sub(" ", block)):
         for name in line.split():
-            found.append(re.sub(r":\d+$", "", name.split("://")[-1]).strip('"').lower())
+            found.append(re.sub(r":\d+$", "", name.strip('"').split("://")[-1]).lower())
     return found
 
 
@@ -47,8 +48,6 @@ def add_include(content: str, domains: Iterable[str], path: str) -> str:
         pieces.append(content[position : opening.end()])
         position = opening.end()
         if matches(names_of(block), wanted) and not block.startswith(lines):
-            if not pieces[-1].endswith("\n"):
-                pieces.append("\n")
             pieces.append(lines)
     pieces.append(content[position:])
     return "".join(pieces)
