@@ -1,0 +1,400 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands in the way of a move, decided from facts alone. Keys are stable: people waive by them."""
+
+import ipaddress
+import re
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+
+INHIBITOR, WARNING, INFO = "inhibitor", "warning", "info"
+SEVERITIES = (INHIBITOR, WARNING, INFO)
+
+DOMAIN = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$")
+NAME = re.compile(r"^[a-z][a-z0-9-]{0,30}$")
+# Reserved for documentation (RFC 5737, 3849, 2606): they are in inventories/example and nowhere in real life.
+PLACEHOLDER_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+PLACEHOLDER_DOMAIN = re.compile(r"(^|\.)(example|example\.(com|net|org))$")
+NEEDED_MODULES = ("proxy", "proxy_http", "rewrite")
+DISK_MARGIN = 1024**3
+MAX_SKEW_S = 60.0
+
+
+class Finding(NamedTuple):
+    """One finding: what was seen, why it matters, what to do about it."""
+
+    key: str
+    severity: str
+    title: str
+    reason: str
+    remedy: str
+    waived: bool = False
+
+
+def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
+    """All findings, the gravest first, those that are waived by name marked as such.
+
+    ``facts`` has ``site`` (name, domains, databases, upstream, addresses by host), ``source`` (what discovery
+    found) and ``targets`` (host to what host_info told, with ``groups`` and, for databases, ``database``).
+    """
+    found = []  # type: List[Finding]
+    for check in (_site, _hosts, _databases, _replication, _web, _valve, _space, _clocks, _network):
+        found.extend(check(facts))
+    marked = [finding._replace(waived=finding.key in waive) for finding in found]
+    return sorted(marked, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def unknown_waivers(findings: Sequence[Finding], waive: Sequence[str]) -> List[str]:
+    """What is to be waived and was not found: a misspelt key must not pass for a waiver."""
+    return sorted(set(waive) - {finding.key for finding in findings})
+
+
+def describe(finding: Finding) -> str:
+    """A finding as one paragraph."""
+    return "{0} [{1}]{2}: {3} Remedy: {4}".format(
+        finding.title, finding.key, " (waived)" if finding.waived else "", finding.reason, finding.remedy
+    )
+
+
+def standing(findings: Sequence[Finding]) -> List[Finding]:
+    """The inhibitors that stand."""
+    return [finding for finding in findings if finding.severity == INHIBITOR and not finding.waived]
+
+
+def _join(names: Sequence[str], most: int = 10) -> str:
+    text = ", ".join(sorted(names)[:most])
+    return text + (" and {0} more".format(len(names) - most) if len(names) > most else "")
+
+
+def _size(count: float) -> str:
+    return "{0:.1f} GiB".format(count / 1024.0**3)
+
+
+def _site(facts: Dict[str, Any]) -> Iterator[Finding]:
+    site = facts["site"]
+    if not NAME.match(site["name"]):
+        yield Finding(
+            "site.name_invalid",
+            INHIBITOR,
+            "The site's name cannot be used",
+            "site_name is '{0}'; files and units are named after it.".format(site["name"]),
+            "Use a short name of a-z, 0-9 and '-' that begins with a letter.",
+        )
+    for domain in site["domains"]:
+        if not DOMAIN.match(domain):
+            yield Finding(
+                "site.domain_invalid",
+                INHIBITOR,
+                "A domain is not one",
+                "site_domains has '{0}'.".format(domain),
+                "Write the host name alone, such as www.pizza.fr, in lower case.",
+            )
+    placeholders = [domain for domain in site["domains"] if PLACEHOLDER_DOMAIN.search(domain)]
+    placeholders += [address for address in site["addresses"].values() if _is_placeholder(address)]
+    if placeholders:
+        yield Finding(
+            "site.placeholder",
+            INHIBITOR,
+            "The inventory still has the example's values",
+            "{0} is reserved for documentation.".format(_join(placeholders)),
+            "Put your own domains and addresses into the inventory.",
+        )
+
+
+def _is_placeholder(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in ipaddress.ip_network(network) for network in PLACEHOLDER_NETWORKS)
+
+
+def _hosts(facts: Dict[str, Any]) -> Iterator[Finding]:
+    source, addresses = facts["source"], facts["site"]["addresses"]
+    for host, target in sorted(facts["targets"].items()):
+        if target.get("unreachable"):
+            yield Finding(
+                "target.unreachable",
+                INHIBITOR,
+                "A target does not answer",
+                "{0} could not be reached: {1}".format(host, target.get("msg") or "no answer"),
+                "Check its address, the ssh key and the account in the inventory.",
+            )
+            continue
+        same_machine = target.get("machine_id") and target["machine_id"] == source["machine"]["machine_id"]
+        same_address = addresses.get(host) and addresses.get(host) == addresses.get(source["host"])
+        if same_machine or same_address:
+            yield Finding(
+                "target.same_as_source",
+                INHIBITOR,
+                "A target is the source",
+                "{0} and {1} have the same {2}.".format(
+                    host, source["host"], "machine-id" if same_machine else "address"
+                ),
+                "Give the target's own address in the inventory; a cloned machine needs a machine-id of its own.",
+            )
+        if _release(target.get("release", "")) < _release(source["machine"]["release"]):
+            yield Finding(
+                "target.release_older",
+                INHIBITOR,
+                "A target's system is older than the source's",
+                "{0} runs {1}, the source {2}.".format(host, target.get("release"), source["machine"]["release"]),
+                "Install the release that the collection supports on the target (Debian 12 or 13).",
+            )
+
+
+def _release(text: str) -> Tuple[str, float]:
+    """Comparable only within one distribution."""
+    name, _gap, number = text.partition(" ")
+    try:
+        return ("", float(number)) if name == "debian" else ("", 999.0)
+    except ValueError:
+        return "", 999.0
+
+
+def _version(text: str) -> Tuple[int, ...]:
+    """10.5.29-MariaDB and 1:11.8.6-0+deb13u1 as (10, 5) and (11, 8)."""
+    match = re.search(r"(\d+)\.(\d+)", text.partition(":")[2] if re.match(r"\d+:", text) else text)
+    return (int(match.group(1)), int(match.group(2))) if match else ()
+
+
+def _databases(facts: Dict[str, Any]) -> Iterator[Finding]:
+    server = facts["source"]["database"]
+    if not server["running"]:
+        yield Finding(
+            "database.not_running",
+            INHIBITOR,
+            "The source's database server does not answer",
+            "The client said: {0}".format(server.get("error") or "there is no client on the source"),
+            "Start it, and let root log in through its socket.",
+        )
+        return
+    for name in facts["site"]["databases"]:
+        database = server["databases"][name]
+        if not database["exists"]:
+            yield Finding(
+                "database.missing",
+                INHIBITOR,
+                "A database is not there",
+                "There is no database '{0}' on the source.".format(name),
+                "Correct site_databases; the server has {0}.".format(_join(server["other_databases"]) or "none"),
+            )
+            continue
+        others = {engine: tables for engine, tables in database["engines"].items() if engine != "InnoDB"}
+        for engine, tables in sorted(others.items()):
+            yield Finding(
+                "database.engine_not_transactional",
+                INHIBITOR,
+                "Tables cannot be copied consistently",
+                "Database {0} keeps {1} in {2}.".format(name, _join(tables), engine or "an unknown engine"),
+                "ALTER TABLE … ENGINE=InnoDB on the source.",
+            )
+        if database["without_key"]:
+            yield Finding(
+                "database.table_without_key",
+                INHIBITOR,
+                "Rows cannot be told apart",
+                "Tables of {0} without primary key: {1}. If they change during the switchover, nothing can "
+                "be proven of them.".format(name, _join(database["without_key"])),
+                "Give each a primary key, or waive this if nothing writes to them.",
+            )
+        if database["events"]:
+            yield Finding(
+                "database.events",
+                INFO,
+                "The database has events",
+                "Events of {0}: {1}. They stay off on the target.".format(name, _join(database["events"])),
+                "Turn event_scheduler on at the target after the switchover.",
+            )
+
+
+def _replication(facts: Dict[str, Any]) -> Iterator[Finding]:
+    server = facts["source"]["database"]
+    if not server["running"]:
+        return
+    ours = server["settings"].get("version", "")
+    for host, target in sorted(facts["targets"].items()):
+        if "database" not in target.get("groups", []) or target.get("unreachable"):
+            continue
+        package = target.get("packages", {}).get("mariadb-server", {})
+        running = target.get("database", {}).get("settings", {}).get("version", "")
+        theirs = running or package.get("installed") or package.get("candidate") or ""
+        if running and ("mariadb" in running.lower()) != ("mariadb" in ours.lower()):
+            yield Finding(
+                "database.replication_impossible",
+                INHIBITOR,
+                "The two servers cannot replicate",
+                "The source runs {0}, {1} runs {2}.".format(ours, host, running),
+                "Use the same kind of server on the target.",
+            )
+        elif not theirs:
+            yield Finding(
+                "database.no_package",
+                INHIBITOR,
+                "The target has no database server to install",
+                "{0} knows no package mariadb-server.".format(host),
+                "Correct its package sources and run 'apt-get update' there.",
+            )
+        elif _version(theirs) < _version(ours):
+            yield Finding(
+                "database.target_older",
+                INHIBITOR,
+                "The target's database is older than the source's",
+                "The source runs {0}, {1} has {2}; replication goes to newer servers only.".format(ours, host, theirs),
+                "Install at least the source's version on the target.",
+            )
+    if server["settings"].get("log_bin") == "OFF":
+        yield Finding(
+            "database.restart_needed",
+            INFO,
+            "The source's database server will be restarted once",
+            "Its binary log is off. The restart is done behind the valve: requests wait, none is refused.",
+            "Nothing to do; choose a quiet hour for replicate.yml.",
+        )
+    if server["other_databases"]:
+        yield Finding(
+            "database.shared_server",
+            WARNING if not facts["site"].get("neighbours") else INFO,
+            "Others use the same database server",
+            "It has databases that are not the site's: {0}.".format(_join(server["other_databases"])),
+            "Name the sites that use them in site_neighbours, so that their requests wait during a restart too.",
+        )
+
+
+def _web(facts: Dict[str, Any]) -> Iterator[Finding]:
+    web = facts["source"]["web"]
+    if not web["config"]:
+        yield Finding(
+            "web.no_apache",
+            INHIBITOR,
+            "There is no Apache on the source",
+            "Neither /etc/apache2/apache2.conf nor /etc/httpd/conf/httpd.conf is there.",
+            "Set discovery_config to the main configuration file.",
+        )
+        return
+    missing = [name for name in NEEDED_MODULES if name not in web["modules"] and name not in web["available"]]
+    if missing:
+        yield Finding(
+            "web.modules_missing",
+            INHIBITOR,
+            "Apache cannot pass requests on",
+            "Modules that are neither loaded nor on the disk: {0}.".format(_join(missing)),
+            "Install the package that brings them.",
+        )
+    loadable = [name for name in NEEDED_MODULES if name not in web["modules"] and name in web["available"]]
+    if loadable:
+        yield Finding(
+            "web.modules_not_loaded",
+            WARNING,
+            "Apache has to load modules",
+            "{0} will be loaded when the valve is put in place, with a graceful reload.".format(_join(loadable)),
+            "Run a2enmod {0} in a quiet hour beforehand.".format(" ".join(loadable)),
+        )
+    for domain, places in sorted(web["domains"].items()):
+        if not places:
+            yield Finding(
+                "vhost.missing",
+                INHIBITOR,
+                "A domain has no virtual host",
+                "No virtual host of {0} is named for {1}.".format(web["config"], domain),
+                "Correct site_domains, or add the name to its virtual host on the source.",
+            )
+        seen = {}  # type: Dict[str, str]
+        for place in places:
+            listen = " ".join(place["listen"])
+            where = "{0}:{1}".format(place["file"], place["line"])
+            if listen in seen:
+                yield Finding(
+                    "vhost.twice",
+                    INHIBITOR,
+                    "A domain has two virtual hosts",
+                    "{0} on {1} is in {2} and in {3}; Apache uses the first.".format(
+                        domain, listen, seen[listen], where
+                    ),
+                    "Take the name out of the one that is not used.",
+                )
+            seen.setdefault(listen, where)
+    upstream = facts["site"].get("upstream", "")
+    addresses = [address for vhost in web["vhosts"] for address in vhost["upstreams"]]
+    if addresses and upstream and not any(_same_upstream(address, upstream) for address in addresses):
+        yield Finding(
+            "vhost.upstream_differs",
+            INHIBITOR,
+            "The site's requests go elsewhere than expected",
+            "site_upstream is {0}, the virtual hosts pass on to {1}.".format(upstream, _join(addresses)),
+            "Set site_upstream to where the application listens.",
+        )
+
+
+def _same_upstream(address: str, upstream: str) -> bool:
+    rest = address.split("://", 1)[-1].split("/", 1)[0]
+    return rest.replace("localhost", "127.0.0.1") == upstream.replace("localhost", "127.0.0.1")
+
+
+def _valve(facts: Dict[str, Any]) -> Iterator[Finding]:
+    machine = facts["source"]["machine"]
+    if machine["systemd"] < 209:
+        yield Finding(
+            "valve.systemd_too_old",
+            INHIBITOR,
+            "Requests cannot be held",
+            "The source has systemd {0}; the valve needs 209 or later.".format(machine["systemd"]),
+            "Upgrade the source's system.",
+        )
+    elif not machine["socket_proxyd"]:
+        yield Finding(
+            "valve.socket_proxyd_missing",
+            INHIBITOR,
+            "Requests cannot be held",
+            "systemd-socket-proxyd is not on the source; it is part of systemd and may have been packaged apart.",
+            "Install the package that brings systemd-socket-proxyd.",
+        )
+
+
+def _space(facts: Dict[str, Any]) -> Iterator[Finding]:
+    databases = facts["source"]["database"]["databases"].values()
+    needed = 2 * sum(database["bytes"] for database in databases) + DISK_MARGIN
+    places = [("source", path, one) for path, one in facts["source"]["machine"]["paths"].items()]
+    for host, target in sorted(facts["targets"].items()):
+        if "database" in target.get("groups", []):
+            places += [(host, path, one) for path, one in target.get("paths", {}).items()]
+    for host, path, one in places:
+        if one["free"] < needed:
+            yield Finding(
+                "disk.too_small",
+                INHIBITOR,
+                "A disk is too small",
+                "{0} has {1} free at {2}; the copies need {3}.".format(host, _size(one["free"]), path, _size(needed)),
+                "Free space there, or give the path a file system of its own.",
+            )
+
+
+def _clocks(facts: Dict[str, Any]) -> Iterator[Finding]:
+    for host, target in sorted(facts["targets"].items()):
+        skew = target.get("skew_s")
+        if skew is not None and abs(skew) > MAX_SKEW_S:
+            yield Finding(
+                "clock.skew",
+                INHIBITOR,
+                "The clocks differ",
+                "The clock of {0} is {1:.0f} s {2} the source's; timestamps and certificates depend on it.".format(
+                    host, abs(skew), "ahead of" if skew > 0 else "behind"
+                ),
+                "Have both follow a time server (systemd-timesyncd).",
+            )
+
+
+def _network(facts: Dict[str, Any]) -> Iterator[Finding]:
+    # Refused means that the host answers: what listens there is installed later.
+    machines = [(facts["source"]["host"], facts["source"].get("reach", {}))]
+    machines += [(host, target.get("reach", {})) for host, target in sorted(facts["targets"].items())]
+    for host, results in machines:
+        for endpoint, outcome in sorted(results.items()):
+            if outcome not in ("open", "refused"):
+                yield Finding(
+                    "network.unreachable",
+                    INHIBITOR,
+                    "A host does not reach another",
+                    "{0} does not reach {1}: {2}.".format(host, endpoint, outcome),
+                    "Open the firewall between them for this port, or correct site_address.",
+                )
