@@ -4,7 +4,7 @@ import json
 import pytest
 
 AWKWARD = "100 % \"quoted\" 'twice' ; # $HOME \\ é"
-SECRET = 'very "secret" key $é\nwith two lines'
+KEY = 'very "secret" key $é\nwith two lines'
 
 OVER_SOCKET = """
 import http.client, socket
@@ -42,7 +42,7 @@ def test_django_answers_over_the_unix_socket_with_its_settings(old):
     assert seen["release"] == "1.0"
     assert seen["host"] == "a.shop.example"
     assert seen["tables"] > 0, "migrations have not run"
-    assert seen["secret_length"] == len(SECRET)
+    assert seen["secret_length"] == len(KEY)
     assert seen["awkward"] == AWKWARD
 
 
@@ -61,16 +61,17 @@ def test_git_release_answers_over_tls(new):
     assert seen["release"] == "1.0"
     assert seen["ALLOWED_HOSTS"] == "shop.test,.shop.example,127.0.0.1,::1"
     assert seen["MEDIA_ROOT"] == "/srv/media"
-    assert seen["secret_length"] == len(SECRET)
+    assert seen["secret_length"] == len(KEY)
     assert "ssl-cert" in new.user("pizza").groups
 
 
 def test_secrets_are_nowhere_but_in_the_users_file(host):
     shown = host.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
     assert "very" not in shown
-    assert host.run(
-        "grep -rIl 'very .*secret' /etc /srv/shop --exclude=secrets.env /var/log/pizza /usr/local/sbin"
-    ).stdout == ""
+    assert (
+        host.run("grep -rIl 'very .*secret' /etc /srv/shop --exclude=secrets.env /var/log/pizza /usr/local/sbin").stdout
+        == ""
+    )
     assert host.file("/etc/shop/secrets.env").mode == 0o400
     assert host.file("/srv/shop/good").mode == 0o700
     assert host.run("runuser -u nobody -- cat /etc/shop/secrets.env").rc != 0
@@ -109,4 +110,4 @@ def test_reload_brought_the_workers(new):
 
 def test_management_by_hand_has_the_environment(old):
     code = "from django.conf import settings; print(len(settings.SECRET_KEY))"
-    assert str(len(SECRET)) in old.check_output("shop-manage shell -c %s", code)
+    assert str(len(KEY)) in old.check_output("shop-manage shell -c %s", code)
