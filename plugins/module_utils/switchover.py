@@ -10,6 +10,7 @@ Until the decision is claimed for 'open', whatever fails releases the held reque
 then on the watchdog finishes the way forward if this process can't.
 """
 
+import http.client
 import json
 import os
 import ssl
@@ -55,6 +56,13 @@ def write_json(path: str, content: Dict[str, Any]) -> None:
     os.rename(path + ".new", path)
 
 
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Takes a redirect for the answer: it leads by name, and by name the other side would answer."""
+
+    def redirect_request(self, *_parts: Any) -> None:
+        """Follow nothing."""
+
+
 def ask(health: Dict[str, str], timeout: float) -> str:
     """Why the application of a side is not well; '' when it answered 200."""
     request = urllib.request.Request(  # noqa: S310  the address comes from the plan
@@ -66,14 +74,17 @@ def ask(health: Dict[str, str], timeout: float) -> str:
         context = ssl.create_default_context(cafile=health.get("ca") or None)
         context.check_hostname = False
     try:
-        with urllib.request.urlopen(request, timeout=timeout, context=context) as answer:  # noqa: S310
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context), NoRedirect()
+        )
+        with opener.open(request, timeout=timeout) as answer:
             body = answer.read()
             if answer.status != 200:
                 return "{0} answered {1}".format(health["url"], answer.status)
             if not body:
                 return "{0} answered nothing".format(health["url"])
             return ""
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return "{0}: {1}".format(health["url"], error)
 
 
@@ -183,7 +194,15 @@ class Switchover:
             leash.done()
         self.steps.flush()
         if self.outcome["outcome"] == "open":
-            self.steps.run("fence for good", self.fence_hard)
+            try:
+                self.steps.run("fence for good", self.fence_hard)
+            except Exception as error:
+                # The site has moved and the origin is closed: nothing that fails here may call that refused.
+                self.outcome["reason"] = (
+                    "the {0} is closed, but its accounts and sessions could not all be ended: {1}".format(
+                        self.origin.name, error
+                    )
+                )
         self.outcome["steps"] = self.steps.taken
         self.outcome["proven_keys"] = self.proven_keys
         self.outcome["finished"] = journal.utc_now()
@@ -202,7 +221,12 @@ class Switchover:
             # Our end of the leash closes as this process ends, and that is the watchdog's sign.
             self.steps.flush()
             raise SystemExit("the way forward is left to the watchdog: {0}".format(self.outcome["reason"]))
-        self.outcome["outcome"] = "aborted" if held else "refused"
+        if not held:
+            # A refusal leaves the other flags alone: someone else may hold the site, or have moved it.
+            self.outcome["outcome"] = "refused"
+            valve.lower_flag(self.valve, "near")
+            return
+        self.outcome["outcome"] = "aborted"
         try:
             self.origin.database.unfence_soft()
         except Exception as error:
@@ -217,13 +241,14 @@ class Switchover:
         problems = self.valve_problems()
         self.decision.clear()
         problems += self.database_problems()
+        if not self.tracker:
+            problems.append("there is no full proof to start from; run verify.yml")
         if problems:
             raise Refused("; ".join(problems))
         self.destination.database.lock_accounts(False)
         self.canary()
         self.warm()
-        if self.tracker:
-            self.follow_changes()
+        self.follow_changes()
 
     def valve_problems(self) -> List[str]:
         """Why the valve could not hold anything."""
@@ -308,6 +333,7 @@ class Switchover:
             if not self.destination.database.wait_for(position, float(self.plan["lag_budget_s"])):
                 raise Refused("the {0} lags more than {1} s".format(self.destination.name, self.plan["lag_budget_s"]))
             changed = self.tracker.drain()
+            self.keyed()
             count = sum(len(keys) for keys in changed.values())
             # A row may change again while it is compared; its table's keys come back in the next round.
             differing = self.compare(changed)
@@ -317,6 +343,16 @@ class Switchover:
             if count <= TAIL_KEYS:
                 return
         raise Refused("the source changes rows faster than they can be compared")
+
+    def keyed(self) -> None:
+        """Rows without a key can only be compared by the whole table."""
+        assert self.tracker is not None
+        if self.tracker.unkeyed:
+            raise Refused(
+                "rows without a key changed in {0}; give the table a primary key".format(
+                    ".".join(min(self.tracker.unkeyed))
+                )
+            )
 
     def close_keepalive(self) -> None:
         """Let idle connections end now, in their own time, so that the hold itself closes none."""
@@ -362,11 +398,9 @@ class Switchover:
 
     def prove(self) -> None:
         """Compare the rows that changed since they were last compared."""
-        if not self.tracker:
-            raise Refused("there is no full proof to start from; run verify.yml")
+        assert self.tracker is not None
         changed = self.tracker.drain()
-        if self.tracker.unkeyed:
-            raise Refused("rows without a key changed in {0}".format(sorted(self.tracker.unkeyed)[0]))
+        self.keyed()
         differences = self.compare(changed)
         if differences:
             raise Refused("rows differ: {0}".format("; ".join(text for (text, *_more) in differences.values())))

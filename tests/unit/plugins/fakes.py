@@ -1,0 +1,172 @@
+"""Small stand-ins for servers, which remember what was asked of them."""
+
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import valve
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import Link
+
+HEALTHY = Link(True, True, True, 0, "")
+
+
+class FakeDatabase:
+    """One side's MariaDB. ``failing`` maps a method to the error that it raises."""
+
+    def __init__(self, name: str, server: int, calls: list[str]) -> None:
+        self.side = name
+        self.name = "cutover_shop"
+        self.calls = calls
+        self.number = server
+        self.peer: FakeDatabase | None = None
+        self.failing: dict[str, Exception] = {}
+        self.closed = False
+        self.soft = False
+        self.soft_free = True
+        self.locked = False
+        self.arrives = True
+        self.refuses = True
+        self.reached = True
+        self.link_state = HEALTHY
+        self.missing: list[dict[str, str]] = []
+        self.transactions: list[list[dict[str, Any]]] = []
+        self.markers: dict[int, str] = {}
+        self.sequence = 0
+
+    def _called(self, method: str) -> None:
+        self.calls.append(f"{self.side}.{method}")
+        if method in self.failing:
+            raise self.failing[method]
+
+    def close(self) -> None:
+        self._called("close")
+        self.closed = True
+
+    def open(self) -> None:
+        self._called("open")
+        self.closed = False
+
+    def is_closed(self) -> bool:
+        self._called("is_closed")
+        return self.closed
+
+    def fence_soft(self) -> bool:
+        self._called("fence_soft")
+        self.soft = self.soft_free
+        return self.soft_free
+
+    def unfence_soft(self) -> None:
+        self._called("unfence_soft")
+        self.soft = False
+
+    def fenced_by(self) -> int | None:
+        self._called("fenced_by")
+        return 77 if self.soft or not self.soft_free else None
+
+    def attempt_write(self) -> str:
+        self._called("attempt_write")
+        return "1644 `shop`.`orders`: refused" if self.refuses and (self.soft or self.closed) else ""
+
+    def writers(self) -> list[dict[str, Any]]:
+        self._called("writers")
+        return self.transactions.pop(0) if self.transactions else []
+
+    def missing_triggers(self) -> list[dict[str, str]]:
+        self._called("missing_triggers")
+        return self.missing
+
+    def link(self) -> Link:
+        self._called("link")
+        return self.link_state
+
+    def server(self) -> int:
+        return self.number
+
+    def mark(self, token: str) -> str:
+        self._called("mark")
+        self.sequence += 1
+        self.markers[self.number] = token
+        if self.peer and self.peer.arrives:
+            self.peer.markers[self.number] = token
+        return f"0-{self.number}-{self.sequence}"
+
+    def marked(self, server: int) -> str:
+        return self.markers.get(server, "")
+
+    def wait_for(self, position: str, seconds: float) -> bool:
+        self._called(f"wait_for {position}")
+        return self.reached
+
+    def lock_accounts(self, locked: bool) -> int:
+        self._called("lock_accounts" if locked else "unlock_accounts")
+        self.locked = locked
+        return 2
+
+    def end_sessions(self) -> int:
+        self._called("end_sessions")
+        return 3
+
+
+def pair(calls: list[str]) -> tuple[FakeDatabase, FakeDatabase]:
+    """Source and target that follow each other; the target is closed."""
+    source, target = FakeDatabase("source", 1, calls), FakeDatabase("target", 2, calls)
+    source.peer, target.peer = target, source
+    target.closed = True
+    return source, target
+
+
+class FakeTracker:
+    """Hands over one batch of changes a call."""
+
+    def __init__(self, calls: list[str], *batches: dict[tuple[str, str], list[tuple[Any, ...]]]) -> None:
+        self.calls = calls
+        self.batches = list(batches)
+        self.given_back: list[Any] = []
+        self.failure = ""
+        self.unkeyed: set[tuple[str, str]] = set()
+        self.seen = True
+
+    def wait_for(self, token: str, seconds: float) -> bool:
+        self.calls.append("tracker.wait_for")
+        return self.seen and not self.failure
+
+    def put_back(self, name: tuple[str, str], keys: list[Any]) -> None:
+        self.given_back.append((name, keys))
+
+    def drain(self) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
+        self.calls.append("tracker.drain")
+        return self.batches.pop(0) if self.batches else {}
+
+
+class FakeLeash:
+    """The owner's end of a watchdog that never barks."""
+
+    def __init__(self, calls: list[str]) -> None:
+        self.calls = calls
+        self.instant: float | None = None
+
+    def hold_until(self, instant: float) -> None:
+        self.calls.append("leash.hold")
+        self.instant = instant
+
+    def done(self) -> None:
+        self.calls.append("leash.done")
+
+
+def make_valve(folder: Path, site: str = "shop") -> valve.Valve:
+    """A valve whose files lie below the folder."""
+    runtime, state = folder / site / "run", folder / site / "state"
+    runtime.mkdir(parents=True)
+    state.mkdir()
+    targets = {"source": "127.0.0.1:8000", "target": "127.0.0.1:18001"}
+    return valve.Valve(site, str(runtime), str(state), "cutover-" + site, targets)
+
+
+def flags(one: valve.Valve) -> set[str]:
+    """The flags that are raised."""
+    return {flag for flag in ("near", "valve", "hold", "moved") if valve.is_raised(one, flag)}
+
+
+def chosen(one: valve.Valve) -> str:
+    """What the environment file says; '' while there is none."""
+    path = Path(one.runtime, "environment")
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""

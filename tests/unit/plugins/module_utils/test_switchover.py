@@ -1,0 +1,650 @@
+"""The critical section: forward, every way it can fail, and what the watchdog makes of it."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, switchover, valve
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import Link
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Refused, Side, Steps, Switchover
+from tests.unit.plugins.fakes import HEALTHY, FakeLeash, FakeTracker, chosen, flags, make_valve, pair
+
+ORDERS = ("shop", "orders")
+STEPS = ["gate", "keep-alive off", "hold", "drain", "fence", "catch up", "prove", "reverse", "open", "release"]
+
+
+class House:
+    """A site on two sides, a switchover of it that would succeed, and what tests turn in it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[str] = []
+        self.source, self.target = pair(self.calls)
+        self.valve = make_valve(folder)
+        self.leash = FakeLeash(self.calls)
+        self.tracker: FakeTracker | None = FakeTracker(self.calls, {ORDERS: [(1,), (2,)]}, {ORDERS: [(3,)]})
+        self.differences: dict[tuple[str, str], list[str]] = {}
+        self.compared: list[Any] = []
+        self.journal = str(folder / "journal.jsonl")
+        self.listening, self.idle, self.running = True, True, 0
+        self.answers: list[str] = []
+        self.plan = {
+            "journal": self.journal,
+            "phase": "cutover",
+            "host": "old",
+            "deadline_s": 5.0,
+            "near_s": 0,
+            "lag_budget_s": 0.05,
+            "longest_transaction_s": 1.0,
+            "valve_port": 18000,
+        }
+        monkeypatch.setattr(valve, "is_listening", lambda _one: self.listening)
+        monkeypatch.setattr(valve, "is_idle", lambda _one: self.idle)
+        monkeypatch.setattr(valve, "rest", lambda _one: self.calls.append("valve.rest"))
+        monkeypatch.setattr(valve, "in_flight", lambda _endpoint: self.running)
+        monkeypatch.setattr(switchover, "ask", lambda _health, _timeout: self.answers.pop() if self.answers else "")
+
+    def sides(self) -> tuple[Side, Side]:
+        return (
+            Side("source", self.source, valve.Endpoint("127.0.0.1", 8000, True), {}),  # type: ignore[arg-type]
+            Side("target", self.target, valve.Endpoint("10.0.0.5", 443, False), {}),  # type: ignore[arg-type]
+        )
+
+    def compare(self, changed: Any) -> dict[tuple[str, str], list[str]]:
+        self.compared.append(changed)
+        return {name: self.differences[name] for name in changed if name in self.differences}
+
+    def make(self, back: bool = False) -> Switchover:
+        origin, destination = reversed(self.sides()) if back else self.sides()
+        return Switchover(
+            self.plan,
+            origin,
+            destination,
+            self.valve,
+            self.compare,
+            self.tracker,  # type: ignore[arg-type]
+            lambda: self.leash,  # type: ignore[arg-type,return-value]
+        )
+
+    def run(self) -> dict[str, Any]:
+        return self.make().run()
+
+    def recover(self) -> dict[str, Any]:
+        return switchover.recover("the deadline passed", self.plan, *self.sides(), self.valve)
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(event["step"], event["status"]) for event in journal.read_events(self.journal)]
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    return House(tmp_path, monkeypatch)
+
+
+def test_forward(house: House) -> None:
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("open", "")
+    assert outcome["direction"] == "source to target"
+    assert [step["name"] for step in outcome["steps"]] == [*STEPS, "fence for good"]
+    assert outcome["position"] == "0-1-3"
+    assert outcome["refused_write"] == "1644 `shop`.`orders`: refused"
+    assert outcome["proven_keys"] == 3
+    assert (outcome["accounts_locked"], outcome["sessions_ended"]) == (2, 3)
+    assert outcome["pause_ms"] < 5000
+    assert json.loads(json.dumps(outcome)) == outcome
+    assert (house.source.closed, house.target.closed) == (True, False)
+    assert (house.source.soft, house.source.locked, house.target.locked) == (False, True, False)
+    assert flags(house.valve) == {"moved"}
+    assert chosen(house.valve) == "TARGET=127.0.0.1:18001"
+    assert house.told() == [(name, "passed") for name in [*STEPS, "fence for good"]]
+
+
+def test_forward_in_order(house: House) -> None:
+    house.run()
+    begun = house.calls.index("leash.hold")
+    assert house.calls[begun:] == [
+        "leash.hold",
+        "source.fence_soft",
+        "source.attempt_write",
+        "source.writers",
+        "source.mark",
+        "target.wait_for 0-1-3",
+        "tracker.wait_for",
+        "tracker.drain",
+        "source.link",
+        "source.close",
+        "target.open",
+        "source.attempt_write",
+        "leash.done",
+        "source.lock_accounts",
+        "source.end_sessions",
+        "source.unfence_soft",
+    ]
+    assert house.compared == [{ORDERS: [(1,), (2,)]}, {ORDERS: [(3,)]}]
+
+
+def test_back_again_is_the_same_with_the_sides_exchanged(house: House) -> None:
+    house.source.closed, house.target.closed = True, False
+    valve.raise_flag(house.valve, "moved")
+    outcome = house.make(back=True).run()
+    assert (outcome["outcome"], outcome["direction"]) == ("open", "target to source")
+    assert (house.source.closed, house.target.closed) == (False, True)
+    assert flags(house.valve) == set()
+    assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
+    assert "target.lock_accounts" in house.calls
+    assert "source.unlock_accounts" in house.calls
+
+
+def test_nothing_is_journaled_while_requests_are_held(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, seen = journal.append, []
+
+    def append(*args: Any, **named: Any) -> Any:
+        seen.append(bool(flags(house.valve) & {"hold", "valve"}))
+        return real(*args, **named)
+
+    monkeypatch.setattr(journal, "append", append)
+    house.run()
+    assert seen == [False] * 11
+    times = [event["time"] for event in journal.read_events(house.journal)]
+    assert times == sorted(times)
+
+
+def test_the_leash_is_told_before_anything_is_held(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[set[str]] = []
+    monkeypatch.setattr(house.leash, "hold_until", lambda _instant: seen.append(flags(house.valve)))
+    house.run()
+    assert seen == [{"near"}]
+
+
+def no_peer(house: House) -> None:
+    house.target.wait_for = lambda position, _seconds: position == "0-1-2"  # type: ignore[method-assign]
+
+
+def marker_lost(house: House) -> None:
+    real = house.source.mark
+
+    def mark(token: str) -> str:
+        house.target.arrives = house.source.sequence < 2
+        return real(token)
+
+    house.source.mark = mark  # type: ignore[method-assign]
+
+
+def tracker_stops(house: House) -> None:
+    assert house.tracker
+    answers = [True, False]
+    house.tracker.wait_for = lambda _token, _seconds: answers.pop(0)  # type: ignore[method-assign]
+
+
+def reverse_breaks(house: House) -> None:
+    states = [HEALTHY, Link(True, False, True, 0, "")]
+    house.source.link = lambda: states.pop(0)  # type: ignore[method-assign]
+
+
+def rows_differ(house: House) -> None:
+    def drain() -> Any:
+        # Equal at the gate, different in the pause.
+        house.differences = {ORDERS: ["row 3 differs", "row 4 differs"]} if house.compared else {}
+        return {ORDERS: [(3,)]}
+
+    assert house.tracker
+    house.tracker.drain = drain  # type: ignore[method-assign]
+
+
+def unkeyed_late(house: House) -> None:
+    assert house.tracker
+    real, tracker = house.tracker.drain, house.tracker
+
+    def drain() -> Any:
+        if house.source.soft:
+            tracker.unkeyed.add(("shop", "log"))
+        return real()
+
+    tracker.drain = drain  # type: ignore[method-assign]
+
+
+def failing(side: str, method: str) -> Callable[[House], None]:
+    def turn(house: House) -> None:
+        getattr(house, side).failing[method] = RuntimeError("server has gone away")
+
+    return turn
+
+
+def turned(side: str, **attributes: Any) -> Callable[[House], None]:
+    def turn(house: House) -> None:
+        for name, value in attributes.items():
+            setattr(getattr(house, side) if side else house, name, value)
+
+    return turn
+
+
+def late(house: House) -> None:
+    house.plan["deadline_s"] = 0.0
+
+
+def without_tracker(house: House) -> None:
+    house.tracker = None
+
+
+def other_decided(house: House) -> None:
+    real = house.source.link
+
+    def link() -> Link:
+        if house.source.soft:
+            valve.Decision(house.valve).claim("abort")
+        return real()
+
+    house.source.link = link  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("turn", "step", "reason"),
+    [
+        (turned("", running=1), "drain", "requests still ran on the source at the deadline"),
+        (turned("source", soft_free=False), "fence", "session 77 holds the fence of another switchover"),
+        (turned("source", refuses=False), "fence", "a write on the source was let through the fence"),
+        (failing("source", "fence_soft"), "fence", "server has gone away"),
+        (failing("source", "attempt_write"), "fence", "server has gone away"),
+        (no_peer, "catch up", "the target did not reach 0-1-3 in time"),
+        (marker_lost, "catch up", "the target reached the position without the marker row"),
+        (tracker_stops, "catch up", "the binary log was not read to the final position in time"),
+        (unkeyed_late, "prove", "rows without a key changed in shop.log; give the table a primary key"),
+        (rows_differ, "prove", "rows differ: row 3 differs"),
+        (reverse_breaks, "reverse", "reverse replication: the replica is not connected to its source"),
+        (other_decided, "open", "the watchdog has released the site"),
+    ],
+)
+def test_before_the_open_everything_goes_back_to_the_origin(
+    house: House, turn: Callable[[House], None], step: str, reason: str
+) -> None:
+    if step == "drain":
+        late(house)
+    turn(house)
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("aborted", reason)
+    assert outcome["pause_ms"] is not None
+    assert flags(house.valve) == set()
+    assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
+    assert (house.source.closed, house.source.soft, house.source.locked) == (False, False, False)
+    assert house.target.closed is True
+    assert valve.Decision(house.valve).read() == "abort"
+    assert house.calls[-2:] == ["source.unfence_soft", "leash.done"]
+    assert house.told()[-1] == (step, "failed")
+
+
+def test_a_transaction_that_does_not_end_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    stays = [{"id": 9, "user": "cron", "seconds": 0}]
+    made = house.make()
+
+    def writers() -> Any:
+        if house.source.soft:
+            made.deadline = 0.0
+        return stays
+
+    house.source.writers = writers  # type: ignore[method-assign,assignment]
+    outcome = made.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("aborted", "session 9 of cron kept a transaction open")
+    assert flags(house.valve) == set()
+
+
+def test_a_transaction_that_ends_is_waited_for(house: House) -> None:
+    one = [{"id": 9, "user": "cron", "seconds": 0}]
+    house.source.transactions = [one, one, one]
+    assert house.run()["outcome"] == "open"
+    assert house.calls.count("source.writers") == 4
+
+
+def test_the_deadline_counts_until_the_open(house: House) -> None:
+    made = house.make()
+    real = house.source.link
+
+    def link() -> Link:
+        if house.source.soft:
+            made.deadline = 0.0
+        return real()
+
+    house.source.link = link  # type: ignore[method-assign]
+    outcome = made.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("aborted", "the deadline of 5.0 s passed")
+    assert "source.close" not in house.calls
+
+
+def test_a_lost_fence_session_does_not_stop_the_release(house: House) -> None:
+    no_peer(house)
+    failing("source", "unfence_soft")(house)
+    outcome = house.run()
+    assert outcome["outcome"] == "aborted"
+    assert outcome["reason"].endswith(" (and the fence's session was lost: server has gone away)")
+    assert flags(house.valve) == set()
+
+
+@pytest.mark.parametrize(("side", "method"), [("source", "close"), ("target", "open")])
+def test_after_the_claim_the_way_forward_is_left_to_the_watchdog(house: House, side: str, method: str) -> None:
+    failing(side, method)(house)
+    with pytest.raises(SystemExit, match="the way forward is left to the watchdog: server has gone away"):
+        house.run()
+    assert valve.Decision(house.valve).read() == "open"
+    assert {"hold", "valve"} <= flags(house.valve)
+    assert "leash.done" not in house.calls
+    assert house.told()[-1] == ("open", "failed")
+
+
+def test_a_write_let_through_after_the_open_is_left_to_the_watchdog(house: House) -> None:
+    answers = ["1644 refused", ""]
+    house.source.attempt_write = lambda: answers.pop(0)  # type: ignore[method-assign]
+    with pytest.raises(SystemExit, match="a write on the source was let through after the open"):
+        house.run()
+    assert {"hold", "valve"} <= flags(house.valve)
+
+
+@pytest.mark.parametrize("method", ["lock_accounts", "end_sessions"])
+def test_what_fails_after_the_release_does_not_call_it_refused(house: House, method: str) -> None:
+    failing("source", method)(house)
+    if method == "lock_accounts":
+        house.target.lock_accounts = lambda _locked: 0  # type: ignore[method-assign]
+    outcome = house.run()
+    assert outcome["outcome"] == "open"
+    assert outcome["reason"] == (
+        "the source is closed, but its accounts and sessions could not all be ended: server has gone away"
+    )
+    assert flags(house.valve) == {"moved"}
+    assert house.told()[-1] == ("fence for good", "failed")
+
+
+def raised(flag: str) -> Callable[[House], None]:
+    return lambda house: valve.raise_flag(house.valve, flag)
+
+
+def behind(seconds: int | None) -> Callable[[House], None]:
+    return turned("target", link_state=Link(True, True, True, seconds, ""))
+
+
+@pytest.mark.parametrize(
+    ("turn", "reason"),
+    [
+        (turned("", listening=False), "the valve's socket cutover-shop.socket does not listen"),
+        (turned("", idle=False, running=1), "the valve still carries requests of an earlier hold"),
+        (raised("hold"), "the flag {run}/hold is raised already"),
+        (raised("valve"), "the flag {run}/valve is raised already"),
+        (turned("source", closed=True), "the source's database is closed: the site does not write there"),
+        (turned("target", closed=False), "the target's database is open to writers"),
+        (
+            turned("source", missing=[{"db": "shop", "tbl": "orders", "event": "INSERT"}]),
+            "the source's fence does not cover shop.orders; run replicate.yml again",
+        ),
+        (
+            turned("target", missing=[{"db": "shop", "tbl": "orders", "event": "INSERT"}]),
+            "the target's fence does not cover shop.orders; run replicate.yml again",
+        ),
+        (behind(None), "replication to the target: the replica does not know its lag"),
+        (
+            turned("source", link_state=Link(False, False, False, None, "")),
+            "replication to the source: there is no replication link",
+        ),
+        (
+            turned("source", transactions=[[{"id": 9, "user": "cron", "seconds": 2}]]),
+            "session 9 of cron has had a transaction open for 2 s",
+        ),
+        (turned("target", arrives=False), "a row written on the source did not reach the target within 0.05 s"),
+        (turned("source", arrives=False), "a row written on the target did not reach the source within 0.05 s"),
+        (turned("", answers=["it is ill"]), "the target's application is not well: it is ill"),
+        (turned("target", reached=False), "the target lags more than 0.05 s"),
+        (without_tracker, "there is no full proof to start from; run verify.yml"),
+        (turned("tracker", seen=False), "the binary log was not read to its end within 120 s"),
+        (turned("tracker", failure="the binary log is gone"), "the binary log is gone"),
+        (
+            turned("tracker", unkeyed={("shop", "log")}),
+            "rows without a key changed in shop.log; give the table a primary key",
+        ),
+        (failing("target", "is_closed"), "server has gone away"),
+        (failing("source", "writers"), "server has gone away"),
+    ],
+)
+def test_the_gate_refuses_before_a_request_is_held(house: House, turn: Callable[[House], None], reason: str) -> None:
+    turn(house)
+    before = flags(house.valve)
+    if house.answers:
+        # The first requests may fail, the last may not.
+        house.answers = ["it is ill"] * 24
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("refused", reason.format(run=house.valve.runtime))
+    assert outcome["pause_ms"] is None
+    assert "leash.hold" not in house.calls
+    assert house.told() == [("gate", "failed")]
+    # Who else holds the site, or moved it, is not undone by a refusal.
+    assert flags(house.valve) == before
+    assert chosen(house.valve) == ""
+
+
+def test_the_gate_names_every_problem(house: House) -> None:
+    house.listening = False
+    house.source.closed = True
+    reason = house.run()["reason"]
+    assert "does not listen; the source's database is closed" in reason
+
+
+def test_a_refused_repetition_leaves_the_site_where_it_moved(house: House) -> None:
+    assert house.run()["outcome"] == "open"
+    outcome = house.run()
+    assert outcome["outcome"] == "refused"
+    assert outcome["reason"].startswith("the source's database is closed")
+    assert flags(house.valve) == {"moved"}
+    assert chosen(house.valve) == "TARGET=127.0.0.1:18001"
+
+
+def test_cold_first_requests_are_forgiven(house: House) -> None:
+    house.answers = ["cold"] * 16
+    assert house.run()["outcome"] == "open"
+
+
+def test_a_valve_left_running_without_requests_is_put_to_rest(house: House) -> None:
+    house.idle = False
+    assert house.run()["outcome"] == "open"
+    assert "valve.rest" in house.calls
+
+
+def test_without_a_watchdog_nothing_is_held(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = house.make()
+
+    def none_comes() -> Any:
+        raise RuntimeError("the watchdog did not answer at /run/watchdog.sock within 10 s")
+
+    made.make_leash = none_comes
+    outcome = made.run()
+    assert (outcome["outcome"], outcome["reason"]) == (
+        "refused",
+        "the watchdog did not answer at /run/watchdog.sock within 10 s",
+    )
+    assert flags(house.valve) == set()
+
+
+def test_keys_that_differ_before_the_hold_are_compared_again(house: House) -> None:
+    house.differences = {ORDERS: ["row 1 differs"]}
+    assert house.tracker
+    house.tracker.batches = [{ORDERS: [(1,)], ("shop", "pizza"): [(7,)]}]
+    outcome = house.run()
+    assert outcome["outcome"] == "open"
+    assert house.tracker.given_back == [(ORDERS, [(1,)])]
+    assert outcome["proven_keys"] == 1
+
+
+def test_many_changes_take_another_round_before_the_hold(house: House) -> None:
+    assert house.tracker
+    many = [(number,) for number in range(switchover.TAIL_KEYS + 1)]
+    house.tracker.batches = [{ORDERS: many}, {ORDERS: many[:2]}]
+    house.run()
+    assert [len(changed.get(ORDERS, [])) for changed in house.compared] == [len(many), 2, 0]
+
+
+def test_a_source_that_outruns_the_comparison_is_refused(house: House) -> None:
+    assert house.tracker
+    many = {ORDERS: [(number,) for number in range(switchover.TAIL_KEYS + 1)]}
+    house.tracker.batches = [many] * 20
+    assert house.run()["reason"] == "the source changes rows faster than they can be compared"
+
+
+def hold(house: House, decided: str = "") -> None:
+    """As an owner leaves it that died inside the hold."""
+    house.source.soft = False
+    valve.raise_flag(house.valve, "near")
+    valve.engage(house.valve)
+    if decided:
+        valve.Decision(house.valve).claim(decided)
+
+
+def test_the_watchdog_goes_back_where_nothing_was_opened(house: House) -> None:
+    hold(house)
+    outcome = house.recover()
+    assert (outcome["outcome"], outcome["by"], outcome["reason"]) == ("aborted", "watchdog", "the deadline passed")
+    assert flags(house.valve) == set()
+    assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
+    assert house.calls == ["source.fenced_by"]
+    assert valve.Decision(house.valve).read() == "abort"
+
+
+def test_the_watchdog_releases_without_any_database(house: House) -> None:
+    hold(house)
+    failing("source", "fenced_by")(house)
+    assert house.recover()["outcome"] == "aborted"
+    assert flags(house.valve) == set()
+
+
+def test_the_watchdog_does_not_wait_for_a_fence_for_ever(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold(house)
+    house.source.soft = True
+    now = [0.0]
+    monkeypatch.setattr(switchover.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(switchover.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    assert house.recover()["outcome"] == "aborted"
+    assert now[0] == pytest.approx(0.5, abs=0.02)
+    assert flags(house.valve) == set()
+
+
+def test_the_watchdog_goes_forward_once_that_was_decided(house: House) -> None:
+    hold(house, "open")
+    outcome = house.recover()
+    assert (outcome["outcome"], outcome["reason"]) == ("open", "the deadline passed")
+    assert outcome["refused_write"] == "1644 `shop`.`orders`: refused"
+    assert house.calls == [
+        "source.close",
+        "source.mark",
+        "target.wait_for 0-1-1",
+        "target.open",
+        "source.attempt_write",
+    ]
+    assert flags(house.valve) == {"moved"}
+    assert chosen(house.valve) == "TARGET=127.0.0.1:18001"
+
+
+@pytest.mark.parametrize(
+    ("turn", "reason"),
+    [
+        (turned("target", reached=False), "the target did not reach 0-1-1"),
+        (turned("source", refuses=False), "a write on the source was let through"),
+        (failing("target", "open"), "server has gone away"),
+        (failing("source", "mark"), "server has gone away"),
+    ],
+)
+def test_the_watchdog_goes_back_where_forward_fails(house: House, turn: Callable[[House], None], reason: str) -> None:
+    hold(house, "open")
+    turn(house)
+    outcome = house.recover()
+    assert (outcome["outcome"], outcome["reason"]) == ("aborted", "the deadline passed; then " + reason)
+    assert (house.source.closed, house.target.closed) == (False, True)
+    assert flags(house.valve) == set()
+    assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
+
+
+def test_the_watchdog_releases_even_where_the_target_is_gone(house: House) -> None:
+    hold(house, "open")
+    failing("target", "open")(house)
+    failing("target", "close")(house)
+    outcome = house.recover()
+    assert outcome["reason"] == "the deadline passed; then server has gone away; then server has gone away"
+    assert house.source.closed is False
+    assert flags(house.valve) == set()
+
+
+def test_a_failed_step_is_told_and_not_counted(tmp_path: Path) -> None:
+    steps = Steps(str(tmp_path / "journal.jsonl"), "cutover", "old")
+
+    def fail() -> None:
+        raise Refused("no")
+
+    with pytest.raises(Refused, match="no"):
+        steps.run("gate", fail)
+    assert steps.taken == []
+    (event,) = journal.read_events(str(tmp_path / "journal.jsonl"))
+    assert (event["step"], event["status"], event["text"], event["host"]) == ("gate", "failed", "no", "old")
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "switchover.json"
+    path.write_text("old")
+    switchover.write_json(str(path), {"b": 1, "a": "é"})
+    assert json.loads(path.read_text()) == {"a": "é", "b": 1}
+    assert [item.name for item in tmp_path.iterdir()] == ["switchover.json"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers by the path."""
+
+    def do_GET(self) -> None:
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/ok")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if self.path == "/torn":
+            self.send_response(200)
+            self.send_header("Content-Length", "99")
+            self.end_headers()
+            return
+        seen = self.headers["Host"], self.headers["X-Forwarded-Proto"]
+        status = {"/ok": 200, "/empty": 200, "/none": 204}.get(self.path, 503)
+        body = b"" if self.path in ("/empty", "/none") else repr(seen).encode()
+        self.send_response(status if seen == ("shop.example", "https") else 400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_words: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    made = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{made.server_port}"
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.mark.parametrize(
+    ("path", "trouble"),
+    [
+        ("/ok", ""),
+        ("/empty", "{url} answered nothing"),
+        ("/none", "{url} answered 204"),
+        ("/ill", "{url}: HTTP Error 503: Service Unavailable"),
+        # A redirect leads by name, and the name still leads to the origin: that one would answer.
+        ("/moved", "{url}: HTTP Error 302: Found"),
+        ("/torn", "{url}: IncompleteRead(0 bytes read, 99 more expected)"),
+    ],
+)
+def test_an_application_is_well_when_it_says_so_itself(server: str, path: str, trouble: str) -> None:
+    health = {"url": server + path, "host": "shop.example"}
+    assert switchover.ask(health, 5.0) == trouble.format(url=health["url"])
+
+
+def test_an_application_that_is_not_there_is_not_well() -> None:
+    assert switchover.ask({"url": "http://127.0.0.1:1/", "host": "shop.example"}, 5.0) == (
+        "http://127.0.0.1:1/: <urlopen error [Errno 111] Connection refused>"
+    )
