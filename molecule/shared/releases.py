@@ -9,7 +9,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-PLAIN = '''
+PLAIN = """
 import json
 import os
 
@@ -22,7 +22,7 @@ def application(environ, start_response):
     seen.update(release=RELEASE, host=environ["HTTP_HOST"], secret_length=len(os.environ.get("SECRET_KEY", "")))
     start_response("{status}", [("Content-Type", "application/json")])
     return [json.dumps(seen).encode()]
-'''
+"""
 
 DJANGO = {
     "manage.py": """
