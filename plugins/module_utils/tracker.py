@@ -100,6 +100,7 @@ class Tracker:
         try:
             for event in self._reader():
                 self.take(event.schema, event.table, event.rows)
+            raise RuntimeError("the server ended it")
         except Exception as error:
             with self._news:
                 self.failure = "the binary log cannot be followed: {0}".format(error)

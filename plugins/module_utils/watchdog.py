@@ -44,8 +44,9 @@ class Leash:
         self._socket.sendall("hold {0!r}\n".format(instant).encode("ascii"))
 
     def done(self) -> None:
-        """Say that nothing is held any more."""
-        self._socket.sendall(b"done\n")
+        """Say that nothing is held any more. A watchdog that is gone needs no telling."""
+        with contextlib.suppress(OSError):
+            self._socket.sendall(b"done\n")
         self._socket.close()
 
 
