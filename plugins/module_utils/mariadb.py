@@ -61,14 +61,20 @@ class Link(NamedTuple):
         return ""
 
 
+def settings_of(credentials: Dict[str, Any]) -> Dict[str, Any]:
+    """The driver's arguments for a side's credentials: with a CA, over TLS that is verified."""
+    settings = dict(credentials)
+    if settings.get("ssl_ca"):
+        # The site's CA signs nothing but the site's machines, whose addresses may not be in the certificate.
+        settings.update(ssl_verify_cert=True, ssl_verify_identity=False)
+    return settings
+
+
 def connect(credentials: Dict[str, Any], timeout: float = 5.0, dictionaries: bool = True) -> Any:
     """A connection in autocommit mode whose every answer comes within ``timeout`` seconds, or fails."""
     if pymysql is None:
         raise RuntimeError(MISSING_DRIVER.format(sys.executable))
-    arguments = dict(credentials)
-    if arguments.get("ssl_ca"):
-        # The site's CA signs nothing but the site's machines, whose addresses may not be in the certificate.
-        arguments.update(ssl_verify_cert=True, ssl_verify_identity=False)
+    arguments = settings_of(credentials)
     return pymysql.connect(
         autocommit=True,
         charset="utf8mb4",

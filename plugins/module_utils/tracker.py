@@ -11,6 +11,8 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import settings_of
+
 try:
     from pymysqlreplication import BinLogStreamReader
     from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
@@ -83,9 +85,8 @@ class Tracker:
     def _open_reader(self) -> Any:
         if BinLogStreamReader is None:
             raise RuntimeError("mysql-replication cannot be imported; run from the site's agent.pyz")
-        settings = {name: value for name, value in self._credentials.items() if name != "ssl_ca"}
         return BinLogStreamReader(
-            connection_settings=settings,
+            connection_settings=settings_of(self._credentials),
             # Any number that no server of the pair has; a second reader with the same number would end the first.
             server_id=4000000000 + int(time.time()) % 200000000,
             blocking=True,
