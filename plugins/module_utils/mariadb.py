@@ -337,7 +337,19 @@ class MariaDB:
 
     def accounts(self) -> List[Dict[str, str]]:
         """Accounts whose every right concerns the site's databases."""
-        granted = self.rows("SELECT User AS user, Host AS host, Db AS db FROM mysql.db")
+        granted = self.rows(
+            " UNION ".join(
+                "SELECT User AS user, Host AS host, Db AS db FROM mysql.{0}".format(table)
+                for table in ("db", "tables_priv", "columns_priv", "procs_priv")
+            )
+        )
+        everywhere = {
+            row["grantee"]
+            for row in self.rows(
+                "SELECT DISTINCT grantee AS grantee FROM information_schema.user_privileges "
+                "WHERE privilege_type <> 'USAGE'"
+            )
+        }
         own = {database.replace("_", "\\_") for database in self.databases} | set(self.databases)
         found: Dict[Tuple[str, str], List[str]] = {}
         for row in granted:
@@ -345,7 +357,7 @@ class MariaDB:
         return [
             {"user": user, "host": host}
             for (user, host), databases in sorted(found.items())
-            if user and set(databases) <= own
+            if user and set(databases) <= own and "'{0}'@'{1}'".format(user, host) not in everywhere
         ]
 
     def lock_accounts(self, locked: bool) -> int:
@@ -361,7 +373,11 @@ class MariaDB:
         users = [account["user"] for account in self.accounts()]
         if not users:
             return 0
-        sessions = self.rows("SELECT id FROM information_schema.processlist WHERE user IN %s", [users])
+        # A neighbour's account may have the same name on another host.
+        sessions = self.rows(
+            "SELECT id FROM information_schema.processlist WHERE user IN %s AND (db IS NULL OR db IN %s)",
+            [users, self.databases],
+        )
         for session in sessions:
             try:
                 self.rows("KILL %s", [session["id"]])

@@ -160,7 +160,14 @@ def test_the_reader_follows_the_site_alone_from_the_position(monkeypatch: pytest
     made = Tracker({"host": "db", "user": "cutover", "ssl_ca": "/ca.pem"}, "0-1-5", TABLES, MARKER)
     made.start()
     made.wait_for("never", 5)
-    assert asked["connection_settings"] == {"host": "db", "user": "cutover"}
+    # On the way back the log comes over the network.
+    assert asked["connection_settings"] == {
+        "host": "db",
+        "user": "cutover",
+        "ssl_ca": "/ca.pem",
+        "ssl_verify_cert": True,
+        "ssl_verify_identity": False,
+    }
     assert asked["only_schemas"] == ["cutover_shop", "shop"]
     assert (asked["auto_position"], asked["is_mariadb"], asked["blocking"]) == ("0-1-5", True, True)
     assert 4000000000 <= asked["server_id"] < 2**32

@@ -1,0 +1,413 @@
+"""What is said to a MariaDB server, and what is made of its answers."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import FENCE_ERRNO, Link, MariaDB
+
+Answer = list[dict[str, Any]] | Exception | Callable[[str], list[dict[str, Any]]]
+
+
+class FakeConnection:
+    """Answers statements by the first pattern that matches; remembers every one."""
+
+    def __init__(self, answers: dict[str, Answer] | None = None) -> None:
+        self.answers = answers or {}
+        self.asked: list[str] = []
+        self.arguments: list[Any] = []
+        self.found: list[dict[str, Any]] = []
+
+    def cursor(self) -> "FakeConnection":
+        return self
+
+    def __enter__(self) -> "FakeConnection":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def execute(self, statement: str, arguments: Any) -> None:
+        self.asked.append(statement)
+        self.arguments.append(arguments)
+        self.found = []
+        for pattern, answer in self.answers.items():
+            if re.search(pattern, statement):
+                if isinstance(answer, Exception):
+                    raise answer
+                self.found = answer(statement) if callable(answer) else answer
+                return
+
+    def fetchall(self) -> tuple[dict[str, Any], ...]:
+        return tuple(self.found)
+
+    def escape(self, text: str) -> str:
+        return "'" + text.replace("'", "\\'") + "'"
+
+
+def server(answers: dict[str, Answer] | None = None, databases: tuple[str, ...] = ("shop",)) -> Any:
+    made = MariaDB(FakeConnection(answers), "oc-shop", databases)
+    return made
+
+
+def asked(made: MariaDB) -> list[str]:
+    found: list[str] = made.connection.asked
+    return found
+
+
+ORDERS = {"db": "shop", "tbl": "orders"}
+BASE_TABLES = "information_schema.tables"
+TRIGGERS = "information_schema.triggers"
+
+
+@pytest.mark.parametrize(
+    ("link", "trouble"),
+    [
+        (Link(True, True, True, 0, ""), ""),
+        (Link(True, True, True, 900, ""), ""),
+        (Link(False, False, False, None, ""), "there is no replication link"),
+        (Link(True, True, True, 0, "error 1062"), "error 1062"),
+        (Link(True, False, True, 0, ""), "the replica is not connected to its source"),
+        (Link(True, True, False, 0, ""), "the replica does not apply what it receives"),
+        (Link(True, True, True, None, ""), "the replica does not know its lag"),
+    ],
+)
+def test_what_is_not_known_is_trouble(link: Link, trouble: str) -> None:
+    assert link.trouble() == trouble
+
+
+def test_every_answer_comes_in_time_and_tls_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(mariadb.pymysql, "connect", lambda **arguments: seen.update(arguments))
+    credentials = {"host": "db", "user": "cutover", "password": "p", "ssl_ca": "/ca.pem"}
+    mariadb.connect(credentials, 0.5)
+    assert (seen["connect_timeout"], seen["read_timeout"], seen["write_timeout"]) == (1, 0.5, 0.5)
+    assert (seen["ssl_ca"], seen["ssl_verify_cert"], seen["ssl_verify_identity"]) == ("/ca.pem", True, False)
+    assert (seen["autocommit"], seen["charset"]) == (True, "utf8mb4")
+    assert credentials == {"host": "db", "user": "cutover", "password": "p", "ssl_ca": "/ca.pem"}
+
+
+def test_without_the_driver_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mariadb, "pymysql", None)
+    with pytest.raises(RuntimeError, match=r"PyMySQL cannot be imported by .*install python3-pymysql on this host"):
+        mariadb.connect({})
+
+
+def test_what_concerns_one_server_is_not_replicated() -> None:
+    made = server()
+    made.unlogged("FIRST", "SECOND")
+    assert asked(made) == ["SET SESSION sql_log_bin = 0", "FIRST", "SECOND", "SET SESSION sql_log_bin = 1"]
+
+
+def test_replication_comes_back_after_an_error() -> None:
+    made = server({"FIRST": RuntimeError("no")})
+    with pytest.raises(RuntimeError, match="no"):
+        made.unlogged("FIRST", "SECOND")
+    assert asked(made) == ["SET SESSION sql_log_bin = 0", "FIRST", "SET SESSION sql_log_bin = 1"]
+
+
+def test_no_argument_means_no_formatting() -> None:
+    made = server()
+    made.rows("SELECT '100%'")
+    made.rows("SELECT %s", ["x"])
+    assert made.connection.arguments == [None, ("x",)]
+
+
+def test_the_schema_is_the_sites_own() -> None:
+    made = server()
+    made.make_schema()
+    assert asked(made)[1] == "CREATE DATABASE IF NOT EXISTS `cutover_oc_shop`"
+    assert [statement.split(" (")[0] for statement in asked(made)[2:4]] == [
+        "CREATE TABLE IF NOT EXISTS `cutover_oc_shop`.marker",
+        "CREATE TABLE IF NOT EXISTS `cutover_oc_shop`.fence",
+    ]
+
+
+def test_triggers_cover_what_they_do_not_cover_yet() -> None:
+    present = [{"db": "shop", "tbl": "orders", "event": event, "name": "x"} for event in ("INSERT", "DELETE")]
+    made = server({BASE_TABLES: [ORDERS, {"db": "shop", "tbl": "p`zza 🍕"}], TRIGGERS: present})
+    assert made.make_triggers() == 4
+    statements = [statement for statement in asked(made) if statement.startswith("CREATE TRIGGER")]
+    assert [re.match(r".*FOR EACH ROW", statement).group() for statement in statements] == [  # type: ignore[union-attr]
+        "CREATE TRIGGER `shop`.`cutover_update_1c168adb00d208e4` BEFORE UPDATE ON `shop`.`orders` FOR EACH ROW",
+        *(
+            f"CREATE TRIGGER `shop`.`{mariadb.trigger_name(event, 'p`zza 🍕')}` "
+            f"BEFORE {event} ON `shop`.`p``zza 🍕` FOR EACH ROW"
+            for event in ("INSERT", "UPDATE", "DELETE")
+        ),
+    ]
+    for statement in statements:
+        assert "IS_USED_LOCK('cutover_oc_shop') IS NOT NULL" in statement
+        assert "EXISTS (SELECT 1 FROM `cutover_oc_shop`.fence)" in statement
+        assert f"MYSQL_ERRNO = {FENCE_ERRNO}" in statement
+    assert "SET SESSION lock_wait_timeout = 1" in asked(made)
+    assert asked(made).count("SET SESSION sql_log_bin = 0") == 4
+
+
+def test_a_trigger_is_tried_again_behind_a_long_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mariadb.time, "sleep", lambda _seconds: None)
+    left = [2]
+
+    def busy(_statement: str) -> list[dict[str, Any]]:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise RuntimeError(1205, "Lock wait timeout exceeded")
+        return []
+
+    made = server({BASE_TABLES: [ORDERS], TRIGGERS: [], "CREATE TRIGGER": busy})
+    assert made.make_triggers() == 3
+    assert sum(statement.startswith("CREATE TRIGGER") for statement in asked(made)) == 5
+    made = server({BASE_TABLES: [ORDERS], TRIGGERS: [], "CREATE TRIGGER": RuntimeError(1205, "Lock wait timeout")})
+    with pytest.raises(RuntimeError, match="Lock wait timeout"):
+        made.make_triggers()
+    assert sum(statement.startswith("CREATE TRIGGER") for statement in asked(made)) == 30
+
+
+def test_another_error_of_a_trigger_is_raised_at_once() -> None:
+    made = server({BASE_TABLES: [ORDERS], TRIGGERS: [], "CREATE TRIGGER": RuntimeError(1142, "denied")})
+    with pytest.raises(RuntimeError, match="denied"):
+        made.make_triggers()
+    assert asked(made)[-1] == "SET SESSION sql_log_bin = 1"
+
+
+def test_the_fence_is_taken_down_unlogged() -> None:
+    made = server({TRIGGERS: [{"db": "sh`op", "name": "cutover_insert_1", "event": "INSERT", "tbl": "t"}]})
+    made.drop_fence()
+    assert asked(made)[1:] == [
+        "SET SESSION sql_log_bin = 0",
+        "DROP TRIGGER IF EXISTS `sh``op`.`cutover_insert_1`",
+        "SET SESSION sql_log_bin = 1",
+    ]
+
+
+@pytest.mark.parametrize(("answer", "taken"), [(1, True), (0, False), (None, False)])
+def test_the_soft_fence_is_a_lock_of_the_session(answer: int | None, taken: bool) -> None:
+    made = server({"GET_LOCK": [{"x": answer}]})
+    assert made.fence_soft() is taken
+    assert made.connection.arguments == [("cutover_oc_shop", 1)]
+    made.unfence_soft()
+    assert asked(made)[-1] == "SELECT RELEASE_LOCK(%s)"
+
+
+@pytest.mark.parametrize("holder", [None, 12])
+def test_who_holds_the_soft_fence(holder: int | None) -> None:
+    assert server({"IS_USED_LOCK": [{"x": holder}]}).fenced_by() == holder
+
+
+def test_the_hard_fence_is_a_row_that_does_not_replicate() -> None:
+    made = server({r"COUNT\(\*\)": [{"n": 1}]})
+    made.close()
+    made.open()
+    assert made.is_closed() is True
+    assert asked(made)[1] == "REPLACE INTO `cutover_oc_shop`.fence VALUES (1, UTC_TIMESTAMP(6))"
+    assert asked(made)[4] == "DELETE FROM `cutover_oc_shop`.fence"
+    assert asked(made).count("SET SESSION sql_log_bin = 0") == 2
+
+
+def test_a_refused_write_is_told_and_taken_back() -> None:
+    refused = RuntimeError(FENCE_ERRNO, "This database takes no more writes")
+    tables = [{"db": "shop", "tbl": "empty"}, ORDERS]
+    made = server({BASE_TABLES: tables, "SELECT 1 FROM `shop`.`orders`": [{"1": 1}], "DELETE": refused})
+    assert made.attempt_write() == "1644 `shop`.`orders`: This database takes no more writes"
+    assert asked(made)[1:] == [
+        "SELECT 1 FROM `shop`.`empty` LIMIT 1",
+        "SELECT 1 FROM `shop`.`orders` LIMIT 1",
+        "START TRANSACTION",
+        "DELETE FROM `shop`.`orders` LIMIT 1",
+        "ROLLBACK",
+    ]
+
+
+def test_a_write_that_is_let_through_is_taken_back() -> None:
+    made = server({BASE_TABLES: [ORDERS], "SELECT 1": [{"1": 1}]})
+    assert made.attempt_write() == ""
+    assert asked(made)[-1] == "ROLLBACK"
+
+
+@pytest.mark.parametrize("error", [RuntimeError(1142, "DELETE command denied"), RuntimeError()])
+def test_any_other_error_is_no_refusal(error: Exception) -> None:
+    made = server({BASE_TABLES: [ORDERS], "SELECT 1": [{"1": 1}], "DELETE": error})
+    with pytest.raises(RuntimeError) as raised:
+        made.attempt_write()
+    assert raised.value is error
+    assert asked(made)[-1] == "ROLLBACK"
+
+
+def test_without_a_row_nothing_can_be_tried() -> None:
+    with pytest.raises(RuntimeError, match="no table of shop, annex has a row to try a write on"):
+        server({BASE_TABLES: [ORDERS]}, ("shop", "annex")).attempt_write()
+
+
+def test_writers_are_asked_for_the_sites_databases() -> None:
+    made = server({"innodb_trx": [{"id": 1, "user": "u", "db": None, "seconds": 0}]})
+    assert made.writers() == [{"id": 1, "user": "u", "db": None, "seconds": 0}]
+    assert made.connection.arguments == [(["shop"],)]
+    assert "p.user <> 'system user'" in asked(made)[0]
+    assert "(p.db IS NULL OR p.db IN %s)" in asked(made)[0]
+
+
+@pytest.mark.parametrize(
+    ("every", "own"),
+    [("0-1-5,1-2-9", "1-2-9"), ("1-2-9", "1-2-9"), ("0-1-5", ""), ("", ""), (None, ""), ("11-2-9,1-2-8", "1-2-8")],
+)
+def test_a_position_is_that_of_the_own_domain(every: str | None, own: str) -> None:
+    made = server({"gtid_domain_id": [{"x": 1}], "gtid_binlog_pos": [{"x": every}]})
+    assert made.position() == own
+    assert made.full_position() == (every or "")
+
+
+def test_the_marker_is_written_under_the_servers_number() -> None:
+    made = server(
+        {"server_id": [{"x": 7}], "gtid_domain_id": [{"x": 0}], "gtid_binlog_pos": [{"x": "0-7-3"}]}, ("shop",)
+    )
+    assert made.mark("token") == "0-7-3"
+    assert asked(made)[1] == "REPLACE INTO `cutover_oc_shop`.marker VALUES (%s, %s, UTC_TIMESTAMP(6))"
+    assert made.connection.arguments[1] == (7, "token")
+    # The marker goes to the other side.
+    assert "SET SESSION sql_log_bin = 0" not in asked(made)
+
+
+def test_a_marker_that_did_not_come_is_empty() -> None:
+    assert server().marked(7) == ""
+    assert server({"SELECT token": [{"token": "t"}]}).marked(7) == "t"
+
+
+@pytest.mark.parametrize(("answer", "reached"), [(0, True), (-1, False), (None, False)])
+def test_only_a_position_that_was_applied_is_reached(answer: int | None, reached: bool) -> None:
+    made = server({"MASTER_GTID_WAIT": [{"x": answer}]})
+    assert made.wait_for("0-1-5", 1.23456) is reached
+    assert made.connection.arguments == [("0-1-5", 1.235)]
+
+
+STATUS = {"Slave_IO_Running": "Yes", "Slave_SQL_Running": "Yes", "Seconds_Behind_Master": 0}
+ALL = "SHOW ALL SLAVES"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({}, Link(True, True, True, 0, "")),
+        ({"Seconds_Behind_Master": None}, Link(True, True, True, None, "")),
+        ({"Slave_IO_Running": "Connecting"}, Link(True, False, True, 0, "")),
+        ({"Slave_SQL_Running": "No"}, Link(True, True, False, 0, "")),
+        ({"Last_IO_Error": "io", "Last_SQL_Error": "sql"}, Link(True, True, True, 0, "io; sql")),
+        ({"Last_IO_Error": "", "Last_SQL_Error": None}, Link(True, True, True, 0, "")),
+    ],
+)
+def test_the_state_of_a_link(status: dict[str, Any], expected: Link) -> None:
+    made = server({ALL: [{"Connection_name": "cutover_oc_shop"}], "SHOW SLAVE": [{**STATUS, **status}]})
+    assert made.link() == expected
+    assert asked(made)[1] == "SHOW SLAVE 'cutover_oc_shop' STATUS"
+
+
+def test_a_link_of_someone_else_is_none_of_ours() -> None:
+    made = server({ALL: [{"Connection_name": "backup"}]})
+    assert made.link() == Link(False, False, False, None, "")
+    made.unfollow()
+    assert not [statement for statement in asked(made) if not statement.startswith(ALL)]
+
+
+ACCOUNT = {"host": "db", "port": "3306", "user": "repl", "password": "secret", "ssl_ca": "/ca.pem"}
+
+
+def test_following_begins_at_a_position_for_the_sites_databases_alone() -> None:
+    made = server({}, ("my_shop",))
+    made.follow(ACCOUNT, ACCOUNT, "0-1-5", 1)
+    statements = list(zip(asked(made)[1:], made.connection.arguments[1:], strict=True))
+    assert statements[0] == ("SET GLOBAL gtid_slave_pos = %s", ("0-1-5",))
+    change, arguments = statements[1]
+    assert change.startswith("CHANGE MASTER 'cutover_oc_shop' TO MASTER_HOST=%s")
+    assert change.endswith("MASTER_USE_GTID=slave_pos, IGNORE_DOMAIN_IDS=(1)")
+    assert "MASTER_SSL=1" in change
+    assert "MASTER_SSL_VERIFY_SERVER_CERT=1" in change
+    assert "secret" not in change
+    assert arguments == ("db", 3306, "repl", "secret", "/ca.pem")
+    assert statements[3] == (
+        "SET GLOBAL replicate_wild_do_table = %s",
+        (r"my\_shop.%,cutover\_oc\_shop.%",),
+    )
+    assert statements[-1] == ("START SLAVE 'cutover_oc_shop'", None)
+
+
+def test_a_link_that_runs_is_stopped_before_it_is_changed() -> None:
+    made = server({ALL: [{"Connection_name": "cutover_oc_shop"}]})
+    made.follow(ACCOUNT, ACCOUNT, "", 1)
+    assert asked(made)[1] == "STOP SLAVE 'cutover_oc_shop'"
+    assert "SET GLOBAL gtid_slave_pos = %s" not in asked(made)
+
+
+def test_a_link_is_forgotten() -> None:
+    made = server({ALL: [{"Connection_name": "cutover_oc_shop"}]})
+    made.unfollow()
+    assert asked(made)[1:] == ["STOP SLAVE 'cutover_oc_shop'", "RESET SLAVE 'cutover_oc_shop' ALL"]
+
+
+def grants(*rows: tuple[str, str, str]) -> list[dict[str, Any]]:
+    return [{"user": user, "host": host, "db": database} for user, host, database in rows]
+
+
+GRANTED = "FROM mysql.db"
+
+
+def test_only_accounts_of_the_site_and_of_nothing_else_are_its_own() -> None:
+    granted = grants(
+        ("app", "%", "my\\_shop"),
+        ("plain", "localhost", "my_shop"),
+        ("both", "%", "my\\_shop"),
+        ("both", "%", "annex"),
+        ("annex", "%", "annex"),
+        ("", "%", "my_shop"),
+        ("wide", "%", "my%"),
+        ("app", "10.0.0.1", "annex"),
+    )
+    made = server({GRANTED: granted}, ("my_shop",))
+    assert made.accounts() == [{"user": "app", "host": "%"}, {"user": "plain", "host": "localhost"}]
+
+
+def test_an_account_with_rights_everywhere_is_not_the_sites() -> None:
+    granted = grants(("app", "%", "shop"), ("dba", "localhost", "shop"))
+    made = server({GRANTED: granted, "user_privileges": [{"grantee": "'dba'@'localhost'"}]})
+    assert made.accounts() == [{"user": "app", "host": "%"}]
+    assert "privilege_type <> 'USAGE'" in asked(made)[-1]
+
+
+def test_rights_on_a_neighbours_table_count_too() -> None:
+    made = server()
+    made.accounts()
+    for table in ("mysql.db", "mysql.tables_priv", "mysql.columns_priv", "mysql.procs_priv"):
+        assert table in asked(made)[0]
+
+
+@pytest.mark.parametrize(("locked", "word"), [(True, "LOCK"), (False, "UNLOCK")])
+def test_accounts_are_locked_on_this_server_alone(locked: bool, word: str) -> None:
+    made = server({GRANTED: grants(("o'brien", "%", "shop"))})
+    assert made.lock_accounts(locked) == 1
+    assert asked(made)[-3:] == [
+        "SET SESSION sql_log_bin = 0",
+        f"ALTER USER 'o\\'brien'@'%' ACCOUNT {word}",
+        "SET SESSION sql_log_bin = 1",
+    ]
+
+
+def test_sessions_of_the_site_are_ended() -> None:
+    made = server({GRANTED: grants(("app", "%", "shop")), "processlist": [{"id": 4}, {"id": 5}]})
+    assert made.end_sessions() == 2
+    assert made.connection.arguments[-3:] == [(["app"], ["shop"]), (4,), (5,)]
+    # A neighbour may use the same name from another host.
+    assert "(db IS NULL OR db IN %s)" in asked(made)[-3]
+
+
+def test_a_session_that_ended_by_itself_is_no_error() -> None:
+    answers: dict[str, Answer] = {GRANTED: grants(("app", "%", "shop")), "processlist": [{"id": 4}]}
+    assert server({**answers, "KILL": RuntimeError(1094, "Unknown thread id")}).end_sessions() == 1
+    with pytest.raises(RuntimeError, match="not owner"):
+        server({**answers, "KILL": RuntimeError(1095, "not owner")}).end_sessions()
+
+
+def test_without_accounts_no_session_is_ended() -> None:
+    made = server()
+    assert made.end_sessions() == 0
+    assert not [statement for statement in asked(made) if "processlist" in statement]
