@@ -4,11 +4,12 @@
 # ruff: noqa: S608 - every name in a statement went through quote_mysql(); the position is digits, commas and dashes
 """The first copy of the site's databases: one consistent snapshot with its position, streamed over TLS."""
 
-import os
+import contextlib
 import re
 import subprocess
+import tempfile
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, BinaryIO, Callable, Dict, List, Optional, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
@@ -93,41 +94,67 @@ def seed(
     }
 
 
-def stream(dump: List[str], load: List[str], progress: Callable[[int, int], None], total: int) -> Any:
+def stream(dump: List[str], load: List[str], progress: Callable[[int, int], None], total: int) -> Tuple[str, int]:
     """Run both ends, and return the snapshot's position and the bytes that went over."""
-    with open(os.devnull, "rb") as nothing:
-        giving = subprocess.Popen(dump, stdin=nothing, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        taking = subprocess.Popen(load, stdin=subprocess.PIPE, stdout=nothing, stderr=subprocess.PIPE)
-    assert giving.stdout
-    assert giving.stderr
-    assert taking.stdin
-    assert taking.stderr
-    head, tail, sent = b"", b"", 0
-    position: Optional[str] = None
-    try:
-        while True:
-            data = giving.stdout.read(CHUNK)
-            if not data:
-                break
-            if position is None and len(head) < CHUNK:
-                head += data
-                position = position_in(head)
-            tail = (tail + data)[-200:]
-            taking.stdin.write(data)
-            sent += len(data)
-            progress(sent, max(total, sent))
-        taking.stdin.close()
-    except BrokenPipeError:
-        giving.kill()
-    words = taking.stderr.read().decode("utf-8", "replace").strip()
-    if taking.wait() != 0:
-        giving.kill()
-        raise SeedFailed("loading on the target failed: {0}".format(words))
-    words = giving.stderr.read().decode("utf-8", "replace").strip()
-    if giving.wait() != 0:
-        raise SeedFailed("the dump on the source failed: {0}".format(words))
+    # In files, not pipes: an end that has much to say must not wait for us to listen while we wait for it.
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as answered:
+        giving = subprocess.Popen(dump, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
+        taking = subprocess.Popen(load, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=answered)
+        cut_off = False
+        try:
+            position, tail, sent = _carry(giving, taking, progress, total)
+        except BrokenPipeError:
+            cut_off = True
+            giving.kill()
+        except BaseException:
+            giving.kill()
+            taking.kill()
+            raise
+        finally:
+            for pipe in (giving.stdout, taking.stdin):
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()  # type: ignore[union-attr]
+        if taking.wait() != 0:
+            giving.kill()
+            giving.wait()
+            raise SeedFailed("loading on the target failed: {0}".format(_words(answered)))
+        if cut_off:
+            giving.wait()
+            raise SeedFailed("loading on the target ended before the dump did")
+        if giving.wait() != 0:
+            raise SeedFailed("the dump on the source failed: {0}".format(_words(said)))
     if b"-- Dump completed" not in tail:
         raise SeedFailed("the dump ended without its closing line")
     if position is None:
         raise SeedFailed("the dump names no GTID position; is the binary log on?")
     return position, sent
+
+
+def _carry(
+    giving: "subprocess.Popen[bytes]",
+    taking: "subprocess.Popen[bytes]",
+    progress: Callable[[int, int], None],
+    total: int,
+) -> Tuple[Optional[str], bytes, int]:
+    assert giving.stdout
+    assert taking.stdin
+    head, tail, sent = b"", b"", 0
+    position: Optional[str] = None
+    while True:
+        data = giving.stdout.read(CHUNK)
+        if not data:
+            break
+        if position is None and len(head) < CHUNK:
+            head += data
+            position = position_in(head)
+        tail = (tail + data)[-200:]
+        taking.stdin.write(data)
+        sent += len(data)
+        progress(sent, max(total, sent))
+    taking.stdin.close()
+    return position, tail, sent
+
+
+def _words(stream: BinaryIO) -> str:
+    stream.seek(0)
+    return stream.read().decode("utf-8", "replace").strip()
