@@ -33,6 +33,8 @@ def up(lab: Lab) -> None:
 
 def down(lab: Lab) -> None:
     """Remove this lab's containers, network and volume, and what it wrote."""
+    if not answers():
+        return
     mine = f"label=ocpizza.cutover.lab={lab.name}"
     containers = names("container", f"label={LABEL}", mine)
     if containers:
