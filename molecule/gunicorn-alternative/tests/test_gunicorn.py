@@ -97,7 +97,7 @@ def test_supervisor_options_are_taken(host):
 
 def test_gunicorn_is_configured(host):
     text = host.file("/etc/shop/gunicorn.conf.py").content_string
-    for line in ('worker_class = "gthread"', "threads = 4", "timeout = 20", "keepalive = 75", "reuse_port = True"):
+    for line in ('worker_class = "gthread"', "threads = 4", "timeout = 20", "keepalive = 75", "sendfile = False"):
         assert line in text
     venv = "/srv/shop/current/venv/bin"
     assert "22.0.0" in host.check_output(f"{venv}/gunicorn --version")
