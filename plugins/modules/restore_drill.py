@@ -1,0 +1,124 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restores a dump into a database of its own, looks at it, and drops it again."""
+
+DOCUMENTATION = r"""
+---
+module: restore_drill
+short_description: Prove a backup by restoring it
+description:
+  - Loads a dump into a scratch database, compares its tables and rows with what is expected, and drops it.
+    Nothing is left behind and nothing gets into the binary log.
+version_added: "0.1.0"
+author: The ocpizza.cutover team
+attributes:
+  check_mode:
+    support: full
+    description: Restores nothing.
+  diff_mode:
+    support: none
+    description: Nothing is changed in the end.
+options:
+  path:
+    description: The compressed dump on this host.
+    type: path
+    required: true
+  sha256:
+    description: Its checksum.
+    type: str
+    required: true
+  database:
+    description: Name of the database that was dumped; the scratch database is named after it.
+    type: str
+    required: true
+  rows:
+    description: For each table the fewest and the most rows that are expected.
+    type: dict
+    required: true
+  socket:
+    description: The server's socket; what the client has in its configuration by default.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Restore the backup to prove it
+  ocpizza.cutover.restore_drill:
+    path: /var/backups/cutover/ocpizza/database-0.sql.gz
+    sha256: "{{ manifest.databases[0].sha256 }}"
+    database: ocpizza
+    rows: "{{ manifest.databases[0].rows }}"
+"""
+
+RETURN = r"""
+tables:
+  description: How many tables were restored.
+  type: int
+  returned: success
+rows:
+  description: How many rows were restored.
+  type: int
+  returned: success
+seconds:
+  description: How long the restore took.
+  type: float
+  returned: success
+"""
+
+import time  # noqa: E402
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import backup_files, table_counts  # noqa: E402
+from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql  # noqa: E402
+
+SUFFIX = "_restore_drill"
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "sha256": {"type": "str", "required": True},
+            "database": {"type": "str", "required": True},
+            "rows": {"type": "dict", "required": True},
+            "socket": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    if module.check_mode:
+        module.exit_json(changed=False, tables=0, rows=0, seconds=0.0)
+    scratch = params["database"][: 64 - len(SUFFIX)] + SUFFIX
+    name = quote_mysql(scratch)
+    client = [*table_counts.client_command(module, params["socket"]), "--init-command=SET sql_log_bin=0"]
+    started = time.time()
+
+    def run(statement):
+        code, _output, error = module.run_command(client, data=statement + ";\n")
+        if code != 0:
+            raise table_counts.RefusedError(error.strip())
+
+    try:
+        # A drill that was interrupted may have left its database; nobody else uses the name.
+        run("DROP DATABASE IF EXISTS {0}; CREATE DATABASE {0} CHARACTER SET utf8mb4".format(name))
+        try:
+            backup_files.load_dump([*client, "--database={0}".format(scratch)], params["path"], params["sha256"])
+            restored = table_counts.count(module, scratch, params["socket"])
+        finally:
+            run("DROP DATABASE IF EXISTS {0}".format(name))
+    except (backup_files.IncompleteError, table_counts.RefusedError, OSError, EOFError) as error:
+        module.fail_json(msg="The backup of {0} could not be restored: {1}".format(params["database"], error))
+    problems = backup_files.compare_restore(params["rows"], restored)
+    if problems:
+        module.fail_json(
+            msg="The backup of {0} is not what was backed up: {1}. Make another with a new backup_directory, or "
+            "remove {2} on the source.".format(params["database"], "; ".join(problems), "manifest.json")
+        )
+    module.exit_json(
+        changed=False, tables=len(restored), rows=sum(restored.values()), seconds=round(time.time() - started, 3)
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backs up a site's databases and configuration on its host."""
+
+DOCUMENTATION = r"""
+---
+module: site_backup
+short_description: Back up a site's databases and configuration
+description:
+  - Dumps each database from one consistent snapshot, compressed, and archives the configuration. A file takes
+    its name only when it is complete.
+  - Does nothing where a complete backup younger than O(max_age) is there.
+version_added: "0.1.0"
+author: The ocpizza.cutover team
+attributes:
+  check_mode:
+    support: full
+    description: Tells whether a backup would be made.
+  diff_mode:
+    support: none
+    description: A backup says nothing to a reader of a diff.
+options:
+  directory:
+    description: Folder for the backup; made with mode 0700.
+    type: path
+    required: true
+  databases:
+    description: The databases.
+    type: list
+    elements: str
+    required: true
+  paths:
+    description: Files and folders of the configuration; those that are not there are left out.
+    type: list
+    elements: path
+    default: []
+  max_age:
+    description: Age in seconds up to which a backup that is there is kept.
+    type: int
+    default: 86400
+  socket:
+    description: The server's socket; what the client has in its configuration by default.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Back up the site
+  ocpizza.cutover.site_backup:
+    directory: /var/backups/cutover/ocpizza
+    databases: [ocpizza]
+    paths: [/etc/apache2, /etc/supervisor]
+"""
+
+RETURN = r"""
+manifest:
+  description: >-
+    What the backup holds, C(created) in seconds since 1970, for each database C(file), C(bytes), C(sha256) and
+    C(rows), the fewest and the most rows of each table while it was made, and the configuration's archive.
+  type: dict
+  returned: success
+reason:
+  description: Why a backup was made, or why not.
+  type: str
+  returned: success
+"""
+
+import json  # noqa: E402
+import os  # noqa: E402
+import time  # noqa: E402
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import backup_files, table_counts  # noqa: E402
+
+
+def existing(path, params):
+    """The manifest of a backup that is complete and wanted, and why another one is needed otherwise."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            manifest = json.load(stream)
+    except (OSError, ValueError):
+        return None, "there is no backup yet"
+    age = time.time() - manifest.get("created", 0)
+    if age > params["max_age"]:
+        return None, "the backup is {0:.0f} s old".format(age)
+    names = [one["database"] for one in manifest["databases"]]
+    if names != params["databases"]:
+        return None, "the backup is of other databases"
+    for one in [*manifest["databases"], manifest["configuration"]]:
+        if not os.path.exists(one["path"]) or os.path.getsize(one["path"]) != one["bytes"]:
+            return None, "{0} is not what was written".format(one["path"])
+    return manifest, "a complete backup is {0:.0f} s old".format(age)
+
+
+def make(module):
+    """Write everything, the manifest last."""
+    params = module.params
+    dump = module.get_bin_path("mariadb-dump") or module.get_bin_path("mysqldump", required=True)
+    os.makedirs(params["directory"], mode=0o700, exist_ok=True)
+    os.chmod(params["directory"], 0o700)
+    manifest = {"created": time.time(), "databases": []}
+    for number, database in enumerate(params["databases"]):
+        path = os.path.join(params["directory"], "database-{0}.sql.gz".format(number))
+        before = table_counts.count(module, database, params["socket"])
+        written = backup_files.write_dump(backup_files.dump_command(dump, database, params["socket"]), path)
+        after = table_counts.count(module, database, params["socket"])
+        rows = {table: [before.get(table, 0), count] for table, count in after.items()}
+        manifest["databases"].append(dict(written._asdict(), database=database, rows=rows))
+    archive = os.path.join(params["directory"], "configuration.tar.gz")
+    manifest["configuration"] = dict(backup_files.write_archive(params["paths"], archive)._asdict())
+    aside = os.path.join(params["directory"], ".manifest.json")
+    with open(aside, "w", encoding="utf-8") as stream:
+        json.dump(manifest, stream)
+    os.rename(aside, os.path.join(params["directory"], "manifest.json"))
+    return manifest
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "databases": {"type": "list", "elements": "str", "required": True},
+            "paths": {"type": "list", "elements": "path", "default": []},
+            "max_age": {"type": "int", "default": 86400},
+            "socket": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    os.umask(0o077)
+    manifest, reason = existing(os.path.join(module.params["directory"], "manifest.json"), module.params)
+    if manifest or module.check_mode:
+        module.exit_json(changed=not manifest, manifest=manifest or {}, reason=reason)
+    try:
+        manifest = make(module)
+    except (backup_files.IncompleteError, table_counts.RefusedError, OSError) as error:
+        module.fail_json(
+            msg="The backup into {0} failed: {1}. Nothing that was there was replaced by something incomplete.".format(
+                module.params["directory"], error
+            )
+        )
+    module.exit_json(changed=True, manifest=manifest, reason=reason)
+
+
+if __name__ == "__main__":
+    main()
