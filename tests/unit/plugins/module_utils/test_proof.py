@@ -1,0 +1,155 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+import itertools
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column, Table
+
+PAIRS = Table("d", "t", [Column("a", "int(11)"), Column("b", "int(11)")], ["a", "b"], "InnoDB", 10)
+keys = st.tuples(st.integers(-3, 3), st.integers(-3, 3))
+
+
+@given(st.sets(keys), st.one_of(st.none(), keys), st.one_of(st.none(), keys))
+def test_range_condition_selects_what_tuples_compare(rows, lower, upper):
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE TABLE t (a INT, b INT)")
+    database.executemany("INSERT INTO t VALUES (?, ?)", rows)
+
+    where, arguments = proof_mariadb.range_condition(["a", "b"], lower, upper)
+    found = set(database.execute("SELECT a, b FROM t WHERE " + where.replace("%s", "?"), arguments))  # noqa: S608
+
+    expected = {row for row in rows if (lower is None or row > lower) and (upper is None or row <= upper)}
+    assert found == expected
+
+
+class FakeSql:
+    """A provider whose table is a sorted list of keys."""
+
+    def __init__(self, rows):
+        self.rows = sorted(rows)
+
+    def last_key(self, _table):
+        return self.rows[-1:]
+
+    def boundary(self, _table, lower, last, size):
+        left = [row for row in self.rows if (lower is None or row > lower) and row <= last]
+        return left[size - 1 : size]
+
+    def fetch(self, _connection, answer):
+        return answer
+
+
+@given(st.sets(keys), st.integers(1, 5))
+def test_chunks_cover_every_key_once(rows, size):
+    original = proof.provider
+    proof.provider = lambda _connection: FakeSql(rows)
+    try:
+        bounds = list(proof.chunks(None, PAIRS, size))
+    finally:
+        proof.provider = original
+
+    assert bounds[0][0] is None
+    assert bounds[-1][1] is None
+    assert all(one[1] == two[0] for one, two in itertools.pairwise(bounds))
+    for row in rows:
+        assert sum((low is None or row > low) and (high is None or row <= high) for low, high in bounds) == 1
+    sizes = [sum((low is None or row > low) and (high is None or row <= high) for row in rows) for low, high in bounds]
+    assert max(sizes) <= size
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("float", "*1e0"),
+        ("double(10,2)", "*1e0"),
+        ("bit(3)", "+0"),
+        ("varchar(3)", "CAST(`x` AS BINARY)"),
+        ("enum('a')", "`x`+0"),
+        ("point", "HEX(`x`)"),
+        ("decimal(65,30)", "IFNULL(`x`,'N')"),
+    ],
+)
+def test_every_type_is_compared_exactly(kind, part):
+    assert part in proof_mariadb.column_expression(Column("x", kind))
+    assert proof_mariadb.covered(Column("x", kind))
+
+
+def test_unknown_type_is_not_covered():
+    assert not proof_mariadb.covered(Column("x", "hologram"))
+
+
+def test_names_are_quoted_for_arguments():
+    assert proof_mariadb.quote("a`b%s") == "`a``b%%s`"
+
+
+def test_key_is_primary_or_shortest_required_unique():
+    assert proof_mariadb.choose_key(PAIRS, {"z": ["a"], "PRIMARY": ["a", "b"]}) == ["a", "b"]
+    assert proof_mariadb.choose_key(PAIRS, {"z": ["a", "b"], "y": ["b"]}) == ["b"]
+    assert proof_mariadb.choose_key(PAIRS, {"z": ["a", ""]}) == []
+
+
+def settle(source, target, caught_up=lambda: True):
+    """Reads come one after the other; the last repeats."""
+
+    def reader(values):
+        queue = list(values)
+        return lambda _keys: {(1,): queue.pop(0) if len(queue) > 1 else queue[0]}
+
+    return proof.settle([(1,)], reader(source), reader(target), proof.Settling(caught_up, 4, 0))
+
+
+def test_lag_settles_to_equal():
+    assert settle(["new"], ["new"]) == ([], [])
+    assert settle(["old", "new"], ["new"]) == ([], [])
+
+
+def test_row_that_stayed_and_differs_is_different():
+    assert settle(["x"], ["y"]) == ([(1,)], [])
+
+
+def test_row_that_never_stays_is_unsettled():
+    assert settle([str(n) for n in range(20)], ["other"]) == ([], [(1,)])
+
+
+def test_target_that_does_not_follow_is_unsettled():
+    assert settle(["x"], ["y"], lambda: False) == ([], [(1,)])
+
+
+def test_differences_name_missing_extra_and_different():
+    found = proof.name_differences(PAIRS, {(1, 1): "a", (1, 2): "b"}, {(1, 2): "c", (9, 9): "d"})
+
+    assert [each.text() for each in found] == [
+        "d.t (1, 1): missing on the target",
+        "d.t (1, 2): different",
+        "d.t (9, 9): extra on the target",
+    ]
+
+
+def proofs(*statuses):
+    return [proof.TableProof("d", "t", status, 5, [], [], "why") for status in statuses]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "schema", "verdict"),
+    [
+        (["equal"], [], "PASSED"),
+        (["equal", "unsettled"], [], "PARTIAL"),
+        (["equal", "unknown"], [], "PARTIAL"),
+        (["unsettled", "different"], [], "FAILED"),
+        (["equal"], ["index x is missing on the target"], "FAILED"),
+        ([], [], "PARTIAL"),
+    ],
+)
+def test_verdict(statuses, schema, verdict):
+    result = proof.summarise("d", proofs(*statuses), schema)
+
+    assert result["verdict"] == verdict
+    assert result["equal"] is (verdict == "PASSED")
+    assert (result["coverage"] == 1.0) is ("unsettled" not in statuses and "unknown" not in statuses and bool(statuses))
+    assert "equal" in proof.describe(result) or "different" in proof.describe(result)
