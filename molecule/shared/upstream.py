@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     requests = 0
-    connections = set()
+    connections = frozenset()
 
     def answer(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -24,7 +24,7 @@ class Handler(BaseHTTPRequestHandler):
             text = json.dumps({"requests": Handler.requests, "connections": len(Handler.connections)})
         else:
             Handler.requests += 1
-            Handler.connections.add(self.client_address[1])
+            Handler.connections |= {self.client_address[1]}
             text = json.dumps(
                 {
                     "server": sys.argv[1],

@@ -110,7 +110,7 @@ class Process:
             time.sleep(POLL)
         return "but %s had ended and does not start: %s. Run: journalctl -u %s" % (
             self.service,
-            (out + err).strip() or "no worker came up",
+            (out + err).strip().rstrip(".") or "no worker came up",
             self.service,
         )
 

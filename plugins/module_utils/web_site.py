@@ -146,7 +146,9 @@ def _listening(where: str, site: Site) -> List[str]:
         problems.append(
             "%s: listen_https without tls; give tls.certificate and tls.key, or set listen_https: false" % where
         )
-    full = complete_site(site)
+    if problems:
+        return problems
+    full = complete_site(dict(site, upstreams=[], static=[]))
     if not full["listen_http"] and not full["listen_https"]:
         problems.append("%s: it listens nowhere; set listen_http, or listen_https with tls" % where)
     if site.get("redirect_to_https") and not full["listen_https"]:
@@ -162,13 +164,12 @@ def _values(where: str, site: Site) -> List[str]:
                 problems.append("%s: %s '%s' is no IP address or network" % (where, key, value))
     if not SIZE.match(str(site.get("client_max_body_size", "10m"))):
         problems.append(
-            "%s: client_max_body_size '%s' is no size; write 10m, 512k or bytes"
-            % (where, site["client_max_body_size"])
+            "%s: client_max_body_size '%s' is no size; write 10m, 512k or bytes" % (where, site["client_max_body_size"])
         )
     for name, value in (site.get("headers") or {}).items():
         if not re.match(r"[A-Za-z0-9-]+\Z", str(name)) or re.search(r"[\r\n$\\]", str(value)):
             problems.append("%s: header '%s' has a name or value with characters that cannot be sent" % (where, name))
-    paths = [site.get("upstream_tls_ca")] + list(site.get("includes") or [])
+    paths = [site.get("upstream_tls_ca"), *(site.get("includes") or [])]
     paths.extend((site.get("tls") or {}).values() if isinstance(site.get("tls"), dict) else [])
     for path in paths:
         if path and not re.match(r"/[\w@%+=:,./*-]*\Z", str(path)):
@@ -254,7 +255,8 @@ def size_in_bytes(size: str) -> Optional[int]:
     match = SIZE.match(size)
     if not match:
         return None
-    return int(match.group(1)) * 1024 ** ("kmg".index(match.group(2).lower()) + 1 if match.group(2) else 0)
+    factor: int = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}[match.group(2).lower()]
+    return int(match.group(1)) * factor
 
 
 def complete_sites(sites: List[Site]) -> List[Site]:

@@ -142,7 +142,8 @@ def test_staged_link(path, target, expected):
 
 
 def test_ports_as_both_servers_write_them():
-    nginx = b"server { listen 82; }\nlisten 80;\n  listen [::]:8443 ssl;\nlisten unix:/run/a.sock;\n# listen 9;\nlisten 10.0.0.1:81 http2;"
+    nginx = b"server { listen 82; }\nlisten 80;\n  listen [::]:8443 ssl;\nlisten unix:/run/a.sock;\n# listen 9;\n"
+    nginx += b"listen 10.0.0.1:81 http2;"
     assert web_tree.ports(NGINX, [nginx]) == {80, 8443, 81, 82}
     assert web_tree.ports(APACHE, [b"Listen 80\n\tListen 10.0.0.1:8080 https\n#Listen 9\nListenBacklog 511"]) == {
         80,
