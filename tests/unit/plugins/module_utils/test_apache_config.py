@@ -6,7 +6,8 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import apache_conf
 FILES = {
     "/etc/apache2/apache2.conf": "Define up 127.0.0.1:8000\nIncludeOptional sites-enabled/*.conf\nTimeout 60\n"
     "<IfModule mpm_event_module>\nThreadsPerChild 25\n</IfModule>\nInclude gone.conf\n",
-    "/etc/apache2/sites-enabled/a.conf": "# old\n<VirtualHost *:80>\n  ServerName Pizza.test:80\n  ServerAlias www.pizza.test \\\n"
+    "/etc/apache2/sites-enabled/a.conf": "# old\n<VirtualHost *:80>\n  ServerName Pizza.test:80\n"
+    "  ServerAlias www.pizza.test \\\n"
     '    *.pizza.test\n  ProxyPass /static/ !\n  ProxyPass "/" "http://${up}/" retry=0\n  RewriteEngine On\n'
     "  DocumentRoot /srv/pizza\n  Alias /media/ /srv/media/\n</VirtualHost>\n"
     "<VirtualHost *:443>\n ServerName annex.test\n SSLEngine on\n <Location />\n  ProxyPass http://127.0.0.1:8001/\n"
