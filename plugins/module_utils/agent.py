@@ -175,7 +175,14 @@ def watch_restart(plan: Plan) -> None:
     valves = valve.valves_from(plan["valves"])
 
     def recover(reason: str) -> None:
-        restart.release_all(valves)
+        # Released to a database that is down, every held request would fail; for an instant they wait on.
+        try:
+            reason = "{0}; {1}".format(reason, restart.bring_back(plan))
+        except Exception as error:
+            reason = "{0}; then {1}".format(reason, error)
+        finally:
+            restart.release_all(valves)
+        journal.append(plan["journal"], plan["phase"], "failed", reason, "watchdog", plan["host"])
         switchover.write_json(plan["result"], {"outcome": "refused", "reason": reason, "by": "watchdog"})
 
     watchdog.watch(plan["watchdog_socket"], recover)

@@ -10,22 +10,26 @@ own; where the server does not come up with them, they are taken away and it sta
 import os
 import subprocess
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Refused, Steps
 from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Leash
 
 
-def restart_service(service: str) -> None:
+def restart_service(service: str, patience: Optional[float] = None) -> None:
     """Restart a unit; its own words where that fails."""
-    done = subprocess.run(
-        ["systemctl", "restart", service],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            ["systemctl", "restart", service],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+            check=False,
+            timeout=patience,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Refused("systemctl restart {0} took longer than {1:g} s".format(service, error.timeout)) from None
     if done.returncode != 0:
         raise Refused("systemctl restart {0}: {1}".format(service, done.stdout.strip()))
 
@@ -42,10 +46,32 @@ def await_answer(connect: Callable[[], Any], until: float) -> None:
             time.sleep(0.02)
 
 
+def staying(valves: List[valve.Valve]) -> List[valve.Valve]:
+    """The valves of sites that live here; one that has moved does not use this database, and is not led back."""
+    return [one for one in valves if not valve.is_raised(one, "moved")]
+
+
 def release_all(valves: List[valve.Valve]) -> None:
     """Let every site's requests go where they were."""
-    for one in valves:
+    for one in staying(valves):
         valve.release(one, "source")
+
+
+def take_away(files: List[str]) -> None:
+    """Remove the files of the new settings."""
+    for path in files:
+        if os.path.exists(path):
+            os.unlink(path)
+
+
+def bring_back(plan: Dict[str, Any], patience: float = 10.0) -> str:
+    """For a restart whose process was ended: where it left the database down, start it as it was. What was done."""
+    service = plan["service"]
+    if subprocess.run(["systemctl", "is-active", "--quiet", service], check=False).returncode == 0:
+        return "the database runs"
+    take_away(plan["undo_files"])
+    restart_service(service, patience)
+    return "the database was started without the new settings"
 
 
 class Restart:
@@ -60,7 +86,7 @@ class Restart:
         leash: Callable[[], Leash],
     ) -> None:
         self.plan = plan
-        self.valves = valves
+        self.valves = staying(valves)
         self.endpoints = endpoints
         self.connect = connect
         self.make_leash = leash
@@ -81,9 +107,9 @@ class Restart:
         time.sleep(float(self.plan["near_s"]))
         held_at = time.monotonic()
         deadline = held_at + float(self.plan["deadline_s"])
-        leash.hold_until(deadline)
         self.steps.holding = True
         try:
+            leash.hold_until(deadline)
             for one in self.valves:
                 valve.engage(one)
             for endpoint in self.endpoints:
@@ -115,9 +141,7 @@ class Restart:
             restart_service(self.plan["service"])
             await_answer(self.connect, deadline)
         except Refused as error:
-            for path in self.plan["undo_files"]:
-                if os.path.exists(path):
-                    os.unlink(path)
+            take_away(self.plan["undo_files"])
             restart_service(self.plan["service"])
             await_answer(self.connect, deadline)
             raise Refused("{0}; the new settings were taken away again".format(error)) from error
