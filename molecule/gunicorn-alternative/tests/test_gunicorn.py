@@ -27,8 +27,8 @@ def old(machines):
 
 
 @pytest.fixture
-def new(machines):
-    return machines["new"]
+def tls(machines):
+    return machines["tls"]
 
 
 def program(host):
@@ -56,13 +56,13 @@ def test_static_files_are_collected(old):
     assert "green" in old.file("/srv/static/shop.css").content_string
 
 
-def test_git_release_answers_over_tls(new):
-    seen = json.loads(new.check_output("python3 -c %s", OVER_TLS))
+def test_git_release_answers_over_tls(tls):
+    seen = json.loads(tls.check_output("python3 -c %s", OVER_TLS))
     assert seen["release"] == "1.0"
     assert seen["ALLOWED_HOSTS"] == "shop.test,.shop.example,127.0.0.1,::1"
     assert seen["MEDIA_ROOT"] == "/srv/media"
     assert seen["secret_length"] == len(KEY)
-    assert "ssl-cert" in new.user("pizza").groups
+    assert "ssl-cert" in tls.user("pizza").groups
 
 
 def test_secrets_are_nowhere_but_in_the_users_file(host):
@@ -104,8 +104,8 @@ def test_gunicorn_is_configured(host):
     host.check_output(f"{venv}/python -c 'import pymysql'")
 
 
-def test_reload_brought_the_workers(new):
-    assert len(new.process.filter(user="pizza", comm="gunicorn")) == 5
+def test_reload_brought_the_workers(tls):
+    assert len(tls.process.filter(user="pizza", comm="gunicorn")) == 5
 
 
 def test_management_by_hand_has_the_environment(old):
