@@ -132,12 +132,15 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
         lambda: start_watchdog(plan, plan_path, "switchover-watchdog"),
     ).run()
     if outcome["outcome"] == "open":
-        # From here the proof of the next switchover starts: both sides were equal at this instant.
-        switchover.write_json(
-            plan["proof"],
-            {"positions": {plan["destination"]: destination.database.full_position()}, "time": journal.utc_now()},
-        )
         switchover.write_json(plan["state"], {"side": destination.name, "since": journal.utc_now()})
+        # From here the proof of the next switchover starts: both sides were equal at this instant.
+        positions: Dict[str, str] = {}
+        try:
+            positions[plan["destination"]] = destination.database.full_position()
+        except Exception as error:
+            lost = "the next proof has no position to start from, run verify.yml: {0}".format(error)
+            outcome["reason"] = "; ".join(filter(None, [outcome["reason"], lost]))
+        switchover.write_json(plan["proof"], {"positions": positions, "time": journal.utc_now()})
     return outcome
 
 

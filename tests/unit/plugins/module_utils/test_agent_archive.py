@@ -1,0 +1,64 @@
+"""The agent's archive: the same bytes each time, and everything in it."""
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import agent_archive
+
+OURS = os.path.dirname(agent_archive.__file__)
+
+
+@pytest.fixture(scope="module")
+def archive() -> bytes:
+    return agent_archive.build(OURS)
+
+
+def test_the_same_content_gives_the_same_bytes(archive: bytes) -> None:
+    assert agent_archive.build(OURS) == archive
+
+
+def test_it_brings_the_drivers_along(archive: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        names = opened.namelist()
+    assert names == sorted(names)
+    for wanted in (
+        "__main__.py",
+        "ansible_collections/__init__.py",
+        agent_archive.PACKAGE + "/__init__.py",
+        agent_archive.PACKAGE + "/agent.py",
+        agent_archive.PACKAGE + "/switchover.py",
+        "pymysql/__init__.py",
+        "pymysqlreplication/__init__.py",
+        "packaging/__init__.py",
+    ):
+        assert wanted in names
+    assert not [name for name in names if "__pycache__" in name or "/tests/" in name or not name.endswith(".py")]
+
+
+def test_it_runs_without_anything_installed(archive: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "agent.pyz"
+    path.write_bytes(archive)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(path), "--help"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: agent.pyz")
+
+
+def test_a_missing_driver_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_archive, "DRIVERS", ("no_such_driver",))
+    with pytest.raises(RuntimeError, match=r"no_such_driver is not installed .* run 'pip install PyMySQL"):
+        agent_archive.build(OURS)
+
+
+def test_only_python_outside_of_tests_is_taken(tmp_path: Path) -> None:
+    for name in ("b.py", "a/x.py", "a/tests/y.py", "__pycache__/b.py", "c.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert agent_archive.python_files(str(tmp_path)) == ["a/x.py", "b.py"]
