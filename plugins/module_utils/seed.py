@@ -9,22 +9,25 @@ import re
 import subprocess
 import tempfile
 import time
+import uuid
 from typing import Any, BinaryIO, Callable, Dict, List, Optional, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
 
 CHUNK = 1 << 20
-POSITION = re.compile(rb"gtid_slave_pos='([0-9,-]*)'")
+# At the start of a line, where no row can put it: a dump writes line ends within values as \\n.
+POSITION = re.compile(rb"^(?:-- )?SET GLOBAL gtid_slave_pos='([0-9,-]+)';$", re.MULTILINE)
+LONGEST_LINE = 4096
 
 
 class SeedFailed(Exception):  # noqa: N818  a word of the journal, not of Python
     """The copy did not complete; the next run starts it anew."""
 
 
-def position_in(head: bytes) -> Optional[str]:
-    """The GTID position that a dump names in its first lines; None while it has not been seen."""
-    found = POSITION.search(head)
+def position_in(part: bytes) -> Optional[str]:
+    """The GTID position that a part of a dump names; None where it names none."""
+    found = POSITION.search(part)
     return found.group(1).decode("ascii") if found else None
 
 
@@ -80,6 +83,9 @@ def seed(
     for database in target.databases:
         target.unlogged("DROP DATABASE IF EXISTS {0}".format(quote_mysql(database)))
     source.drop_fence()
+    # A binary log that was turned on a moment ago has no position yet, and the dump would name none.
+    source.make_schema()
+    source.mark(uuid.uuid4().hex)
     begun = time.monotonic()
     position, sent = stream(dump, load, progress, total)
     target.unlogged(
@@ -138,16 +144,16 @@ def _carry(
 ) -> Tuple[Optional[str], bytes, int]:
     assert giving.stdout
     assert taking.stdin
-    head, tail, sent = b"", b"", 0
+    tail, sent = b"", 0
     position: Optional[str] = None
     while True:
         data = giving.stdout.read(CHUNK)
         if not data:
             break
-        if position is None and len(head) < CHUNK:
-            head += data
-            position = position_in(head)
-        tail = (tail + data)[-200:]
+        # Some versions name the position at the head of the dump, some at its end.
+        if position is None:
+            position = position_in(tail + data)
+        tail = (tail + data)[-LONGEST_LINE:]
         taking.stdin.write(data)
         sent += len(data)
         progress(sent, max(total, sent))

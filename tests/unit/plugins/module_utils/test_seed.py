@@ -32,7 +32,8 @@ def stream(giving: list[str], taking: list[str]) -> tuple[Any, list[tuple[int, i
     [
         (b"SET GLOBAL gtid_slave_pos='0-1-5';", "0-1-5"),
         (b"-- x\n-- SET GLOBAL gtid_slave_pos='0-1-5,1-2-3';", "0-1-5,1-2-3"),
-        (b"SET GLOBAL gtid_slave_pos='';", ""),
+        (b"SET GLOBAL gtid_slave_pos='';", None),
+        (b"INSERT INTO t VALUES ('SET GLOBAL gtid_slave_pos=''0-1-5'';');", None),
         (b"SET GLOBAL gtid_slave_pos='0-1", None),
         (b"gtid_slave_pos='0-1-5; DROP'", None),
         (b"", None),
@@ -40,6 +41,13 @@ def stream(giving: list[str], taking: list[str]) -> tuple[Any, list[tuple[int, i
 )
 def test_the_position_of_a_dump(head: bytes, position: str | None) -> None:
     assert seed.position_in(head) == position
+
+
+def test_the_position_may_be_named_at_the_end_of_the_dump(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seed, "CHUNK", 7)
+    text = "-- head\n" + "INSERT 1;\n" * 50 + "-- SET GLOBAL gtid_slave_pos='0-1-5';\n" + TAIL
+    found, _seen = stream(dump(text), ["cat"])
+    assert found == ("0-1-5", len(text))
 
 
 def test_a_whole_dump_arrives(tmp_path: Path) -> None:
