@@ -106,7 +106,8 @@ def create(module, database):
     other = open_database(module, "source" if module.params["side"] == "target" else "target")
     if module.params["side"] == "target":
         position = seeded(database)
-        if not position:
+        # An empty position is one: that of a log with nothing in it yet.
+        if position is None:
             module.fail_json(msg="The target has no complete copy to go on from. Run replicate.yml from its start.")
     else:
         position = other.full_position()
@@ -142,9 +143,7 @@ def main():
                 msg="Replication to the {0} does not run: {1}. The other side's log has the reason; "
                 "run replicate.yml again once it is gone.".format(module.params["side"], trouble)
             )
-    module.exit_json(
-        changed=action != "none", action=action, lag_seconds=database.link().lag_seconds if exists else None
-    )
+    module.exit_json(changed=action != "none", action=action, lag_seconds=database.link().lag_seconds)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
 """Small stand-ins for servers, which remember what was asked of them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import Link
@@ -170,3 +174,34 @@ def chosen(one: valve.Valve) -> str:
     """What the environment file says; '' while there is none."""
     path = Path(one.runtime, "environment")
     return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+class ModuleFailedError(Exception):
+    """A module ended in fail_json."""
+
+
+class ModuleEndedError(Exception):
+    """A module ended in exit_json."""
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        super().__init__("the module ended")
+        self.result = result
+
+
+def run_module(module: Any, monkeypatch: pytest.MonkeyPatch, check: bool = False, **arguments: Any) -> dict[str, Any]:
+    """Run a module's main in this process; its result, or ModuleFailedError with its message."""
+
+    def exit_json(_self: AnsibleModule, **result: Any) -> NoReturn:
+        raise ModuleEndedError(result)
+
+    def fail_json(_self: AnsibleModule, msg: str, **_more: Any) -> NoReturn:
+        raise ModuleFailedError(msg)
+
+    monkeypatch.setattr(AnsibleModule, "exit_json", exit_json)
+    monkeypatch.setattr(AnsibleModule, "fail_json", fail_json)
+    with patch_module_args({**arguments, "_ansible_check_mode": check}):
+        try:
+            module.main()
+        except ModuleEndedError as ended:
+            return ended.result
+    raise AssertionError("the module ended without a result")
