@@ -216,12 +216,15 @@ class WebConfig:
                     if error.errno == errno.EADDRINUSE:
                         raise RefusedError(web_tree.failure("port", "", port=port, **self.names)) from None
 
-    def check_pairs(self, contents):
+    def check_pairs(self, changes):
         if not self.server.check_pairs:
             return
+        # Without changes the reload is for a renewed certificate: only its pairs matter, the tree may hold others
+        # in files that are not enabled.
+        contents = [change.after.content for change in changes] or web_files.contents_below(self.root)
         for content in contents:
             for certificate, key in web_tree.key_pairs(self.server, content):
-                if "$" in certificate + key:
+                if "$" in certificate + key or not (changes or {certificate, key} & set(self.params["watch"])):
                     continue
                 try:
                     # An empty passphrase instead of a question on the terminal.
@@ -265,7 +268,7 @@ class WebConfig:
             web_files.stage(self.root, self.tree, changes)
             self.test(self.tree, "staged")
             self.check_ports(changes)
-        self.check_pairs([change.after.content for change in changes] or web_files.contents_below(self.root))
+        self.check_pairs(changes)
         result["tested"] = True
         result["words"] = self.words
         for line in web_tree.warnings(self.words):
