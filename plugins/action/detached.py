@@ -48,7 +48,10 @@ class ActionModule(ActionBase):
             return {"changed": True, "msg": "the {0} would be started".format(args["operation"])}
         self._host = (task_vars or {}).get("inventory_hostname", "")
         if self._shell("systemctl -q is-active " + shlex.quote(args["unit"]))["rc"] != 0:
-            self._start(args)
+            self._seen = self._start(args)
+        else:
+            # An operation that an earlier run began: its journal is told from the start of this watch.
+            self._seen = int(self._shell("wc -l <" + shlex.quote(args["journal"]))["stdout"].split()[0])
         outcome = self._watch(args)
         failed = outcome.get("outcome") in ("refused", "aborted")
         answer = {"changed": bool(outcome.get("changed", not failed)), "outcome": outcome}
@@ -77,19 +80,15 @@ class ActionModule(ActionBase):
                     args["operation"], args["unit"], started["stderr"].strip() or started["stdout"].strip()
                 )
             )
-        self._seen = int(started["stdout"].split()[0])
+        return int(started["stdout"].split()[0])
 
     def _watch(self, args):
-        seen = getattr(self, "_seen", None)
-        if seen is None:
-            # An operation that an earlier run began: its journal is told from the start of this watch.
-            seen = int(self._shell("wc -l <" + shlex.quote(args["journal"]))["stdout"].split()[0])
         until = time.monotonic() + args["timeout"]
         lost = 0
         while True:
             names = {name: shlex.quote(str(args[name])) for name in ("result", "journal", "unit")}
             try:
-                look = self._shell(LOOK.format(seen=seen, next=seen + 1, patience=PATIENCE, **names))
+                look = self._shell(LOOK.format(seen=self._seen, next=self._seen + 1, patience=PATIENCE, **names))
                 lost = 0
             except AnsibleConnectionFailure as error:
                 lost += 1
@@ -100,11 +99,9 @@ class ActionModule(ActionBase):
                     ) from error
                 time.sleep(1)
                 continue
-            lines = look["stdout"].splitlines()
-            for event in journal.parse("\n".join(lines[1:])):
-                seen += 1
-                self._tell(args, event)
-            if not lines or lines[0] not in ("active", "activating"):
+            state, _end, news = look["stdout"].partition("\n")
+            self._tell_all(args, news)
+            if state.strip() not in ("active", "activating"):
                 return self._result(args)
             if time.monotonic() > until:
                 raise AnsibleActionFail(
@@ -112,6 +109,12 @@ class ActionModule(ActionBase):
                         args["operation"], args["timeout"], args["unit"]
                     )
                 )
+
+    def _tell_all(self, args, news):
+        # The host counts lines, whatever is in them; one that has no end yet comes again.
+        self._seen += news.count("\n")
+        for event in journal.parse(news.rpartition("\n")[0]):
+            self._tell(args, event)
 
     def _tell(self, args, event):
         journal.append(
@@ -135,6 +138,8 @@ class ActionModule(ActionBase):
         for _attempt in range(20):
             found = self._shell("cat " + shlex.quote(args["result"]))
             if found["rc"] == 0:
+                rest = "tail -n +{0} {1} 2>/dev/null || true".format(self._seen + 1, shlex.quote(args["journal"]))
+                self._tell_all(args, self._shell(rest)["stdout"])
                 return json.loads(found["stdout"])
             time.sleep(0.5)
         raise AnsibleActionFail(
