@@ -32,7 +32,6 @@ LIVE = OUT / "traffic-live.json"
 NORMAL, BUSY = 60, 110
 BASELINE_S = 10
 CALM_S = 5
-SQL = "sudo mariadb --batch --skip-column-names"
 
 
 class Demo:
@@ -66,7 +65,7 @@ class Demo:
             self._baseline()
             status = self._migrate()
             time.sleep(CALM_S)
-            self._control(stop=True)
+            self._control(stop=True, database="" if moved(journal()) else database(self._lab, "old", "ocpizza"))
             self._say("reading every acknowledged write back")
             traffic.wait(timeout=300)
         counted = self._windows()
@@ -160,12 +159,23 @@ def traffic_arguments(lab: Lab, out: Path, rate: float) -> list[str]:
         "--neighbour=annex.test",
         f"--rate={rate}",
         f"--staff-token-file={lab.directory / 'secrets' / 'ocpizza_staff_token'}",
-        f"--database={shlex.join(machines.ssh_command(lab, 'db', f'{SQL} ocpizza'))}",
+        f"--database={database(lab, 'db', 'ocpizza')}",
         f"--query={shop}",
-        f"--neighbour-database={shlex.join(machines.ssh_command(lab, 'old', f'{SQL} annex'))}",
+        f"--neighbour-database={database(lab, 'old', 'annex')}",
         f"--neighbour-query={book}",
         f"--out={out / 'traffic.json'}",
     ]
+
+
+def database(lab: Lab, host: str, name: str) -> str:
+    """The command that asks a machine's database, without the site in between."""
+    return shlex.join(machines.ssh_command(lab, host, f"sudo mariadb --batch --skip-column-names {name}"))
+
+
+def moved(events: list[dict[str, object]]) -> bool:
+    """Whether the journal says that the site was switched over."""
+    ends = [event for event in events if event.get("phase") == "cutover" and not event.get("step")]
+    return bool(ends) and ends[-1].get("status") == "passed"
 
 
 def journal() -> list[dict[str, object]]:

@@ -29,6 +29,7 @@ class Findings:
     duplicated: set[str] = field(default_factory=set)
     unknown: int = 0
     unknown_applied: int = 0
+    unproven: str = ""
 
     def count(self, promised: Collection[str], rows: Mapping[str, int]) -> None:
         """Take over what one place says: a promised key without a row is lost, one with two is doubled."""
@@ -42,8 +43,10 @@ class Findings:
         """Numbers, and a few keys to look for when they are not zero."""
         return {
             "acknowledged_writes": self.acknowledged,
-            "lost_writes": len(self.lost),
-            "duplicated_writes": len(self.duplicated),
+            # Nobody knows what was lost where the database could not be asked.
+            "lost_writes": None if self.unproven else len(self.lost),
+            "duplicated_writes": None if self.unproven else len(self.duplicated),
+            "unproven": self.unproven,
             "unknown_writes": self.unknown,
             "unknown_applied": self.unknown_applied,
             "lost_keys": sorted(self.lost)[:SHOWN],
@@ -102,7 +105,11 @@ async def read_back(ledger: Ledger, places: Places, client: Client) -> Findings:
         answers = await _asked_singly(client, places.single, asked, statuses)
         found.count(answers, answers)
     if places.database:
-        stored = await asyncio.to_thread(places.database.rows)
+        try:
+            stored = await asyncio.to_thread(places.database.rows)
+        except (OSError, RuntimeError, subprocess.SubprocessError) as problem:
+            found.unproven = str(problem)
+            return found
         found.count(promised, stored)
         found.unknown_applied = sum(1 for write in unknown if write.kind == places.kind and stored.get(write.key))
     return found

@@ -209,8 +209,17 @@ def test_duplicate_row_is_found() -> None:
 
 
 def test_database_that_cannot_be_asked_is_no_proof(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="could not count rows in the database"):
-        run(FakeSite(), tmp_path, "--database=false", "--query=SELECT 1")
+    summary = run(FakeSite(), tmp_path, "--database=false", "--query=SELECT 1")
+    assert (summary["failed"], summary["lost_writes"], summary["duplicated_writes"]) == (0, None, None)
+    assert summary["sites"]["ocpizza"]["unproven"].startswith("could not count rows in the database")
+    assert not passed(summary)
+
+
+def test_database_may_be_named_while_it_runs(tmp_path: Path) -> None:
+    command = f'{sys.executable} -c "import sys; sys.stdin.read()"'
+    (tmp_path / "traffic-control.json").write_text(json.dumps({"database": command}))
+    summary = run(FakeSite(), tmp_path, "--database=false", "--query=SELECT 1", requests=200)
+    assert summary["lost_writes"] > 5
 
 
 def test_error_answer_is_a_failure_and_its_write_unknown(tmp_path: Path) -> None:
