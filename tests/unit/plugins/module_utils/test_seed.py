@@ -68,6 +68,12 @@ def test_a_large_dump_is_told_as_it_goes() -> None:
     assert seen[-1][0] == sent == 3 * seed.CHUNK + len(HEAD + TAIL)
 
 
+@pytest.mark.parametrize("before", [0, 100, seed.CHUNK - len(HEAD) // 2, 2 * seed.CHUNK])
+def test_a_position_is_found_wherever_a_version_writes_it(before: int) -> None:
+    code = f"import sys; w = sys.stdout.write; w('x' * {before}); w('\\n'); w({HEAD!r}); w('y' * 9000); w({TAIL!r})"
+    assert stream(python(code), ["cat"])[0][0] == "0-1-5,1-2-3"
+
+
 @pytest.mark.parametrize(
     ("giving", "taking", "words"),
     [
@@ -115,6 +121,10 @@ class FakeServer:
     def make_schema(self) -> None:
         self.changes.append("make_schema")
 
+    def mark(self, token: str) -> str:
+        self.changes.append("mark")
+        return "0-1-1"
+
     def unlogged(self, *statements: str) -> None:
         self.changes += statements
 
@@ -141,7 +151,8 @@ def test_the_copy_marks_its_beginning_and_its_end() -> None:
     source, target = FakeServer(), FakeServer()
     result = copy(source, target)
     assert (result["changed"], result["position"], result["bytes"]) == (True, "0-1-5,1-2-3", len(HEAD + TAIL))
-    assert source.changes == ["drop_fence"]
+    # The marker gives the snapshot a position even where the binary log was turned on a moment ago.
+    assert source.changes == ["drop_fence", "make_schema", "mark"]
     assert target.changes[2:] == [
         "CREATE TABLE IF NOT EXISTS `cutover_shop`.seeding (id TINYINT PRIMARY KEY)",
         "DROP DATABASE IF EXISTS `shop`",
