@@ -90,7 +90,7 @@ def test_a_dead_application_server_is_not_felt(host):
 def test_an_order_is_never_sent_twice(host):
     before = total(host)
     code = get(host, "https://ocpizza.test/die", SECURE, "-X POST -d order=1 -o /dev/null -w '%{http_code}'")
-    assert code == "502"
+    assert code in ("500", "502")  # Apache says 500 when a kept connection ends without an answer
     assert total(host) == before + 1
 
 
