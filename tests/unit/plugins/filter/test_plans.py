@@ -37,3 +37,9 @@ def test_settings_that_are_not_as_wanted() -> None:
     wanted = {"log_bin": "1", "binlog_format": "ROW", "server_id": 7}
     assert FILTERS["lacking"](wanted, found) == ["binlog_format", "server_id"]
     assert FILTERS["lacking"]({}, found) == []
+
+
+def test_values_that_will_not_do() -> None:
+    wanted = {"bind_address": ["127.0.0.1", "localhost"]}
+    assert FILTERS["lacking"](wanted, {"@@bind_address": "127.0.0.1"}) == ["bind_address"]
+    assert FILTERS["lacking"](wanted, {"@@bind_address": "0.0.0.0"}) == []  # noqa: S104
