@@ -51,8 +51,16 @@ def neighbour_valve(neighbour: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def lacking(wanted: Dict[str, Any], found: Dict[str, Any]) -> List[str]:
-    """The settings of a server that are not as wanted; ``found`` names them as SELECT @@name does."""
-    return [name for name, value in sorted(wanted.items()) if str(found.get("@@" + name)) != str(value)]
+    """The settings of a server that are not as wanted; ``found`` names them as SELECT @@name does.
+
+    A list names values that will not do, such as a bind address that only this host can reach.
+    """
+    names = []
+    for name, value in sorted(wanted.items()):
+        present = str(found.get("@@" + name))
+        if present in [str(bad) for bad in value] if isinstance(value, list) else present != str(value):
+            names.append(name)
+    return names
 
 
 class FilterModule:

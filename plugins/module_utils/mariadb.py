@@ -273,6 +273,12 @@ class MariaDB:
         )
         return self.position()
 
+    def expect_markers_of(self, server: int) -> None:
+        """Have the other server's row here before its first change arrives: it was made before the copy began."""
+        self.unlogged(
+            "INSERT IGNORE INTO {0}.marker VALUES ({1}, '', UTC_TIMESTAMP(6))".format(self.schema, int(server))
+        )
+
     def marked(self, server: int) -> str:
         """The last marker of the given server that has arrived here."""
         found = self.rows("SELECT token FROM {0}.marker WHERE server = %s".format(self.schema), [server])

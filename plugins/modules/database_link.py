@@ -75,6 +75,7 @@ lag_seconds:
 
 import json  # noqa: E402
 import time  # noqa: E402
+import uuid  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
@@ -106,11 +107,14 @@ def create(module, database):
     other = open_database(module, "source" if module.params["side"] == "target" else "target")
     if module.params["side"] == "target":
         position = seeded(database)
-        # An empty position is one: that of a log with nothing in it yet.
         if position is None:
             module.fail_json(msg="The target has no complete copy to go on from. Run replicate.yml from its start.")
     else:
+        # Its row must be older than the position, as the source's is older than the copy.
+        other.mark(uuid.uuid4().hex)
         position = other.full_position()
+    database.make_schema()
+    database.expect_markers_of(other.server())
     database.follow(account, account, position, int(database.value("SELECT @@gtid_domain_id")))
 
 

@@ -49,6 +49,19 @@ class FakeDatabase:
     def full_position(self) -> str:
         return "1-2-7"
 
+    def make_schema(self) -> None:
+        pass
+
+    def server(self) -> int:
+        return 7
+
+    def mark(self, token: str) -> str:
+        self.changes.append("mark")
+        return "1-2-7"
+
+    def expect_markers_of(self, server: int) -> None:
+        self.changes.append(("expect", server))
+
 
 class House:
     """Both sides, and the account to follow with."""
@@ -89,7 +102,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
 
 def test_the_target_goes_on_where_its_copy_ended(house: House) -> None:
     results, changes = house.steps()
-    assert changes == [("repl", "0-1-5", 2)]
+    assert changes == [("expect", 7), ("repl", "0-1-5", 2)]
     assert results == [
         {"changed": True, "action": "created", "lag_seconds": None},
         {"changed": True, "action": "created", "lag_seconds": 0},
@@ -99,12 +112,14 @@ def test_the_target_goes_on_where_its_copy_ended(house: House) -> None:
 
 
 def test_the_source_begins_where_the_target_is(house: House) -> None:
-    assert house.steps("source")[1] == [("repl", "1-2-7", 2)]
+    assert house.steps("source")[1] == [("expect", 7), ("repl", "1-2-7", 2)]
+    # The target's marker exists before the position: the source only ever sees it change.
+    assert house.sides["target"].changes == ["mark"]
 
 
 def test_a_copy_of_a_log_that_was_empty_is_complete_too(house: House) -> None:
     house.seeded("")
-    assert house.steps()[1] == [("repl", "", 2)]
+    assert house.steps()[1] == [("expect", 7), ("repl", "", 2)]
 
 
 def test_without_a_copy_the_target_cannot_follow(house: House) -> None:
