@@ -24,7 +24,7 @@ ERROR = re.compile(r"^\s*(\[ERROR\].*)$", re.MULTILINE)
 ALLOWED = {
     r"> (prepare|side_effect)\] Executed: Missing playbook": "a scenario has these two only where it needs them",
     r"> destroy\] Skipping": "asked for: the journals are read first, then this program destroys",
-    r"PostgreSQL server is unavailable: .*authentication failed": "postgresql_ping about a wrong password, refused on purpose",
+    r"PostgreSQL server is unavailable: .*authentication failed": "postgresql_ping about a refused login",
     r"Molecule executed": "the sum of the lines above",
 }
 SECTION = re.compile(r"^INFO\s+\[\S+ > (?P<step>[a-z_]+)\] Executing")

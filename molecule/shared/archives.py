@@ -14,7 +14,7 @@ CREATE TABLE staff (id {key}, ranks_id INT NOT NULL REFERENCES ranks (id), name 
 PRESETS = """INSERT INTO ranks (name) VALUES ('cook');
 INSERT INTO ranks (name) VALUES ('Chef de cuisine, première classe');
 """
-BROKEN = PRESETS + "INSERT INTO nowhere (name) VALUES ('lost');\n" + PRESETS
+BROKEN = PRESETS + "INSERT INTO nowhere (name) VALUES ('lost');\n" + PRESETS  # noqa: S608
 ESCAPE = {"mysql": "system touch /root/escaped\n", "postgresql": "\\! touch /tmp/escaped\n"}
 
 

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-PASSWORD = "password with 'quotes' and $"
+PASSWORD = "password with 'quotes' and $"  # noqa: S105
 LOGIN = """
 import pymysql, socket, sys
 address, user, password, tls, statement = sys.argv[1:]
@@ -20,7 +20,9 @@ print(cursor.fetchall())
 
 
 def login(host, address, user, password, tls, statement):
-    return host.run(f"python3 -c {shlex.quote(LOGIN)} " + " ".join(map(shlex.quote, [address, user, password, tls, statement])))
+    return host.run(
+        f"python3 -c {shlex.quote(LOGIN)} " + " ".join(map(shlex.quote, [address, user, password, tls, statement]))
+    )
 
 
 def ask(host, statement):

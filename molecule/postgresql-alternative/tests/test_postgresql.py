@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-PASSWORD = "password with 'quotes' and $"
+PASSWORD = "password with 'quotes' and $"  # noqa: S105
 TLS = "sslmode=verify-ca sslrootcert=/etc/ssl/cutover/server.pem"
 
 
