@@ -76,7 +76,7 @@ def parse(arguments: list[str]) -> Plan:
     parser.add_argument("--timeout", type=float, default=30)
     parser.add_argument("--seconds", type=float, default=900)
     parser.add_argument("--max-requests", type=int, default=200_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=time.time_ns(), help="the same seed sends the same keys again")
     parser.add_argument("--staff-token-file", type=Path, help="let the kitchen work, with the token in it")
     parser.add_argument("--media", action="store_true", help="upload pictures, too")
     parser.add_argument("--control", type=Path, help='JSON: {"rate": 100, "stop": true}; default beside --out')

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 import ssl
 import time
 from dataclasses import dataclass, field
@@ -100,8 +101,20 @@ class Connection:
 
     @property
     def closed_by_server(self) -> bool:
-        """Whether the end of the stream was seen while nothing was being asked."""
-        return self._reader.at_eof() or self._writer.is_closing() or self._reader.exception() is not None
+        """Whether the server ended the stream while nothing was being asked.
+
+        The kernel is asked, as urllib3 does before it uses a connection again: on a busy machine the end may have
+        come and this loop may not have read it.
+        """
+        if self._reader.at_eof() or self._writer.is_closing() or self._reader.exception() is not None:
+            return True
+        # Over TLS a readable socket may be a session ticket.
+        socket = self._writer.get_extra_info("socket")
+        if self._server.tls is not None or socket is None or socket.fileno() < 0:
+            return False
+        waiting = select.poll()
+        waiting.register(socket.fileno(), select.POLLIN | select.POLLHUP | select.POLLRDHUP)
+        return bool(waiting.poll(0))
 
     @property
     def expired(self) -> bool:
