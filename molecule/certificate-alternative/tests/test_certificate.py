@@ -14,8 +14,8 @@ def test_the_certificate_is_for_every_name(host):
 def test_it_signs_itself_for_as_long_as_told(host):
     text = text_of(host)
     assert re.search(r"Issuer: CN ?= ?shop.test", text)
-    assert host.run("openssl x509 -noout -checkend %d -in /etc/ssl/shop/shop.pem", str(89 * 86400)).rc == 0
-    assert host.run("openssl x509 -noout -checkend %d -in /etc/ssl/shop/shop.pem", str(91 * 86400)).rc == 1
+    assert host.run("openssl x509 -noout -checkend %s -in /etc/ssl/shop/shop.pem", str(89 * 86400)).rc == 0
+    assert host.run("openssl x509 -noout -checkend %s -in /etc/ssl/shop/shop.pem", str(91 * 86400)).rc == 1
 
 
 def test_the_key_belongs_to_the_group(host):
