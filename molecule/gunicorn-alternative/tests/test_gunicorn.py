@@ -48,8 +48,8 @@ def test_django_answers_over_the_unix_socket_with_its_settings(old):
 
 def test_others_cannot_connect_to_the_socket(old):
     assert old.run("runuser -u nobody -- python3 -c %s", OVER_SOCKET).rc != 0
-    assert old.file("/run/shop").mode == 0o2750
-    assert old.file("/etc/tmpfiles.d/shop-gunicorn.conf").contains("d /run/shop 2750 pizza www-data")
+    assert old.file("/run/shop").mode == 0o750
+    assert old.file("/etc/tmpfiles.d/shop-gunicorn.conf").contains("d /run/shop 0750 pizza www-data")
 
 
 def test_static_files_are_collected(old):
