@@ -65,9 +65,7 @@ class Reader:
         """The text with ${NAME} replaced where the name is defined."""
         return re.sub(r"\$\{(\w+)\}", lambda match: self.variables.get(match.group(1), match.group(0)), text)
 
-    def directives(
-        self, path: str, sections: Optional[List[str]] = None, depth: int = 0
-    ) -> Iterator[Directive]:
+    def directives(self, path: str, sections: Optional[List[str]] = None, depth: int = 0) -> Iterator[Directive]:
         """Every directive, in Apache's order."""
         sections = [] if sections is None else sections
         try:

@@ -112,9 +112,7 @@ def main():
     result["running"] = True
     # Where the list of variables is depends on the flavour; MySQL has taken it out of information_schema.
     variables = (
-        "information_schema.GLOBAL_VARIABLES"
-        if "mariadb" in version.lower()
-        else "performance_schema.global_variables"
+        "information_schema.GLOBAL_VARIABLES" if "mariadb" in version.lower() else "performance_schema.global_variables"
     )
     statements = database_facts.queries(databases, module.params["site"])
     statements[0] = statements[0].format(variables=variables)

@@ -26,9 +26,7 @@ def run(tmp_path):
 
     def run_(args, **task_vars):
         task = mock.MagicMock(args=args, _role=role, async_val=0, diff=False, check_mode=False)
-        action = ActionModule(
-            task, mock.MagicMock(), mock.MagicMock(), mock.MagicMock(), mock.MagicMock(), None
-        )
+        action = ActionModule(task, mock.MagicMock(), mock.MagicMock(), mock.MagicMock(), mock.MagicMock(), None)
         return action.run(task_vars=dict(task_vars, inventory_hostname="app1"))
 
     return run_
@@ -45,8 +43,7 @@ def test_misspelt_variable_is_refused_with_host_and_nearest(run):
     result = run({"role": "ocpizza.cutover.shop"}, shop_worker="s3cret")
     assert result["failed"] is True
     assert result["msg"] == (
-        "Role ocpizza.cutover.shop on app1: shop_worker is no variable of this role:"
-        " did you mean shop_workers."
+        "Role ocpizza.cutover.shop on app1: shop_worker is no variable of this role: did you mean shop_workers."
     )
     assert "s3cret" not in str(result)
 
