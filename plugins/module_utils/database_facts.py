@@ -100,7 +100,8 @@ def parse(output: str, databases: Sequence[str]) -> Dict[str, Any]:
             "events": [],
             "accounts": [],
         }
-    for line in output.splitlines():
+    # Not splitlines: it would also break at separators that JSON leaves in a name.
+    for line in output.split("\n"):
         if not line.startswith("["):
             continue
         kind, *values = json.loads(line)

@@ -30,7 +30,8 @@ def ask(module: Any, statement: str, socket: Optional[str] = None) -> List[Any]:
     code, output, error = module.run_command(client_command(module, socket), data=statement + ";\n")
     if code != 0:
         raise RefusedError(error.strip())
-    return [json.loads(line) for line in output.splitlines() if line]
+    # Not splitlines: it would also break at separators that JSON leaves in a name.
+    return [json.loads(line) for line in output.split("\n") if line]
 
 
 def count(module: Any, database: str, socket: Optional[str] = None) -> Dict[str, int]:
