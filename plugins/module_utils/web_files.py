@@ -49,16 +49,33 @@ def stage(root: str, tree: str, changes: List[Change]) -> None:
                 _write(copy, web_tree.staged_content(read(source), root, tree))
     for change in changes:
         copy = os.path.join(tree, change.path)
+        _bring_inside(tree, change.path)
         if not os.path.isdir(os.path.dirname(copy)):
             os.makedirs(os.path.dirname(copy))
         # Written through a link that leads out of the copy, the test would change the running server's file.
-        outside = os.path.islink(copy) and not os.path.realpath(copy).startswith(os.path.realpath(tree) + "/")
-        if os.path.lexists(copy) and (change.after.kind != FILE or outside):
+        if os.path.lexists(copy) and (change.after.kind != FILE or _leads_out(tree, copy)):
             os.unlink(copy)
         if change.after.kind == FILE:
             _write(copy, web_tree.staged_content(change.after.content, root, tree))
         elif change.after.kind == LINK:
             os.symlink(web_tree.staged_link(change.path, change.after.target, root, tree), copy)
+
+
+def _leads_out(tree: str, copy: str) -> bool:
+    return os.path.islink(copy) and not os.path.realpath(copy).startswith(os.path.realpath(tree) + "/")
+
+
+def _bring_inside(tree: str, path: str) -> None:
+    """Make the folders above a path the copy's own where they are links out of it; what they hold stays linked."""
+    folder = tree
+    for name in path.split("/")[:-1]:
+        folder = os.path.join(folder, name)
+        target = os.path.realpath(folder)
+        if _leads_out(tree, folder) and os.path.isdir(target):
+            os.unlink(folder)
+            os.mkdir(folder)
+            for entry in os.listdir(target):
+                os.symlink(os.path.join(target, entry), os.path.join(folder, entry))
 
 
 class Switch:
@@ -123,19 +140,23 @@ def _place(path: str, content: bytes, mode: Optional[int], like: str, times: boo
     """Write beside and rename, so that a server reading meanwhile sees the old file or the new one, never half."""
     # The name starts with a dot: no include of either server takes it.
     handle, beside = tempfile.mkstemp(prefix=".cutover-", dir=os.path.dirname(path))
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    old = os.stat(like) if os.path.isfile(like) and not os.path.islink(like) else None
-    if old:
-        os.chown(beside, old.st_uid, old.st_gid)
-    if mode is None:
-        mode = old.st_mode & 0o7777 if old else 0o644
-    os.chmod(beside, mode)
-    if times:
-        shutil.copystat(like, beside)
-    os.rename(beside, path)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        old = os.stat(like) if os.path.isfile(like) and not os.path.islink(like) else None
+        if old:
+            os.chown(beside, old.st_uid, old.st_gid)
+        if mode is None:
+            mode = old.st_mode & 0o7777 if old else 0o644
+        os.chmod(beside, mode)
+        if times:
+            shutil.copystat(like, beside)
+        os.rename(beside, path)
+    finally:
+        if os.path.exists(beside):
+            os.unlink(beside)
 
 
 def _place_link(path: str, target: str) -> None:
