@@ -116,17 +116,19 @@ def release():
 
 def space(path):
     """Size of what is there and free bytes of the file system it is, or would be, on."""
-    used = 0
+    # os.walk finds nothing in a single file.
+    used = os.path.getsize(path) if os.path.isfile(path) else 0
     for base, _folders, names in os.walk(path):
         for name in names:
             try:
                 used += os.lstat(os.path.join(base, name)).st_size
             except OSError:
                 continue
-    existing = path
+    # The parents of a relative path would end in '', which never exists.
+    existing = os.path.abspath(path)
     while not os.path.exists(existing):
         existing = os.path.dirname(existing)
-    return {"used": used, "free": shutil.disk_usage(existing).free, "exists": existing == path}
+    return {"used": used, "free": shutil.disk_usage(existing).free, "exists": os.path.exists(path)}
 
 
 def reach(endpoint, timeout):
