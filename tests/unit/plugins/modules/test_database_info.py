@@ -1,0 +1,127 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a database server tells about itself, with clients that are played."""
+
+import json
+from typing import Any
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.ocpizza.cutover.plugins.modules import database_info
+from tests.unit.plugins.fakes import ModuleFailedError, run_module
+
+MARIADB, MYSQL = "10.5.29-MariaDB-0+deb11u1", "8.0.44"
+ROWS = [
+    ["setting", "log_bin", "OFF"],
+    ["schema", "shop", "utf8mb4", "utf8mb4_general_ci"],
+    ["table", "shop", "orders", "BASE TABLE", "InnoDB", 5, 16384, 1],
+    ["schema", "annex", "utf8mb4", "utf8mb4_general_ci"],
+]
+
+
+class Host:
+    """A host with clients; the server answers by the first words that it knows."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+        self.clients = ["mariadb", "mysql"]
+        self.answers: dict[str, Any] = {"VERSION()": MARIADB, "FROM `cutover_shop`.fence": [[1]], "'setting'": ROWS}
+        self.commands: list[list[str]] = []
+        self.asked: list[str] = []
+        monkeypatch.setattr(AnsibleModule, "get_bin_path", self.find)
+        monkeypatch.setattr(AnsibleModule, "run_command", self.answer)
+
+    def find(self, name: str) -> str | None:
+        return "/usr/bin/" + name if name in self.clients else None
+
+    def answer(self, command: list[str], data: str) -> tuple[int, str, str]:
+        self.commands.append(command)
+        self.asked.append(data)
+        answer = next(answer for words, answer in self.answers.items() if words in data)
+        if answer is None:
+            return 1, "", "ERROR 2002 (HY000): Can't connect\n"
+        if isinstance(answer, str):
+            return 0, answer + "\n", ""
+        return 0, "".join(json.dumps(row) + "\n" for row in answer), ""
+
+    def run(self, check: bool = False, **more: Any) -> dict[str, Any]:
+        return run_module(database_info, self.monkeypatch, check, **{"databases": ["shop"], **more})
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(monkeypatch)
+
+
+def test_settings_and_databases_check_mode_or_not(host: Host) -> None:
+    results = [host.run(check) for check in (True, False, True, False)]
+    assert results[1:] == results[:1] * 3
+    result = results[0]
+    assert [result[key] for key in ("changed", "installed", "running", "fenced", "error")] == [
+        False, True, True, False, "",
+    ]  # fmt: skip
+    assert result["settings"] == {"log_bin": "OFF"}
+    assert result["databases"]["shop"]["tables"] == ["orders"]
+    assert result["other_databases"] == ["annex"]
+    assert not [text for text in host.asked if text.lstrip().split()[0] != "SELECT"]
+
+
+def test_without_a_client_the_facts_are_empty(host: Host) -> None:
+    host.clients = []
+    result = host.run()
+    assert (result["installed"], result["running"], result["error"]) == (False, False, "")
+    assert result["databases"]["shop"]["exists"] is False
+    assert host.commands == []
+
+
+def test_a_server_that_does_not_answer_is_no_failure(host: Host) -> None:
+    host.answers["VERSION()"] = None
+    result = host.run()
+    assert (result["installed"], result["running"]) == (True, False)
+    assert result["error"] == "ERROR 2002 (HY000): Can't connect"
+    assert len(host.asked) == 1
+
+
+def test_a_refused_question_fails_with_the_remedy(host: Host) -> None:
+    host.answers["'setting'"] = None
+    with pytest.raises(ModuleFailedError) as raised:
+        host.run()
+    assert str(raised.value) == (
+        "The database server refused a question: ERROR 2002 (HY000): Can't connect. Run the task as root."
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "variables"),
+    [(MARIADB, "information_schema.GLOBAL_VARIABLES"), (MYSQL, "performance_schema.global_variables")],
+)
+def test_the_variables_are_where_the_flavour_has_them(host: Host, version: str, variables: str) -> None:
+    host.answers["VERSION()"] = version
+    host.run()
+    assert f"FROM {variables} WHERE" in host.asked[1]
+
+
+def test_the_client_and_the_socket(host: Host) -> None:
+    host.clients = ["mysql"]
+    host.run(socket="/run/x.sock")
+    assert {(command[0], command[-1]) for command in host.commands} == {("/usr/bin/mysql", "--socket=/run/x.sock")}
+    host.clients = ["mysql", "mariadb"]
+    host.run()
+    assert host.commands[-1][0] == "/usr/bin/mariadb"
+    assert not [word for word in host.commands[-1] if word.startswith("--socket")]
+
+
+@pytest.mark.parametrize(("rows", "fenced"), [([[1]], True), ([[0]], False), (None, False)])
+def test_the_fence_of_the_site(host: Host, rows: Any, fenced: bool) -> None:
+    host.answers["'setting'"] = [*ROWS, ["fence table", "cutover_shop"]]
+    host.answers["FROM `cutover_shop`.fence"] = rows
+    result = host.run(site="shop")
+    assert result["fenced"] is fenced
+    assert "fence_schema" not in result
+
+
+def test_without_a_fence_table_nothing_is_fenced(host: Host) -> None:
+    assert host.run(site="shop")["fenced"] is False
+    assert len(host.asked) == 2
