@@ -79,17 +79,18 @@ def existing(path, params):
     try:
         with open(path, encoding="utf-8") as stream:
             manifest = json.load(stream)
-    except (OSError, ValueError):
+        age = time.time() - float(manifest["created"])
+        names = [one["database"] for one in manifest["databases"]]
+        files = [(one["path"], one["bytes"]) for one in [*manifest["databases"], manifest["configuration"]]]
+    except (OSError, ValueError, KeyError, TypeError):
         return None, "there is no backup yet"
-    age = time.time() - manifest.get("created", 0)
     if age > params["max_age"]:
         return None, "the backup is {0:.0f} s old".format(age)
-    names = [one["database"] for one in manifest["databases"]]
     if names != params["databases"]:
         return None, "the backup is of other databases"
-    for one in [*manifest["databases"], manifest["configuration"]]:
-        if not os.path.exists(one["path"]) or os.path.getsize(one["path"]) != one["bytes"]:
-            return None, "{0} is not what was written".format(one["path"])
+    for name, size in files:
+        if not os.path.exists(name) or os.path.getsize(name) != size:
+            return None, "{0} is not what was written".format(name)
     return manifest, "a complete backup is {0:.0f} s old".format(age)
 
 
