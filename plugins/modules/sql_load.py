@@ -122,13 +122,18 @@ class _Client:
 
     def ask(self, *arguments: str) -> str:
         """The answer to a question that holds no secret."""
-        done = subprocess.run(
-            [*self.command, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [*self.command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+        except OSError as error:
+            raise LoadError(
+                "The client {0} cannot be run: {1}. Install it on this host.".format(self.command[0], error)
+            ) from error
         if done.returncode:
             raise LoadError(
                 "The server does not answer {0}: {1}. Start it, or let root in over its socket.".format(
@@ -164,7 +169,7 @@ class _MySQL:
         try:
             with open(self.marker, encoding="utf-8") as file:
                 return str(json.load(file)["state"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def mark(self, state: str) -> None:
