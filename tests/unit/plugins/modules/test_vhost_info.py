@@ -1,0 +1,129 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Apache's virtual hosts, read from a configuration on disk."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.ocpizza.cutover.plugins.modules import vhost_info
+from tests.unit.plugins.fakes import ModuleFailedError, run_module
+
+MAIN = """LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
+Timeout 60
+MaxRequestWorkers 150
+IncludeOptional sites-enabled/*.conf
+"""
+SITE = """<VirtualHost *:80>
+  ServerName shop.test
+  ServerAlias *.shop.test
+  DocumentRoot ${APACHE_WEB}/shop
+  ProxyPass / http://127.0.0.1:8000/
+</VirtualHost>
+<VirtualHost *:80>
+  ServerName annex.test
+</VirtualHost>
+<VirtualHost *:443>
+  ServerName shop.test
+  SSLEngine on
+</VirtualHost>
+"""
+
+
+class House:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+        self.folder = folder / "apache2"
+        (self.folder / "sites-enabled").mkdir(parents=True)
+        self.config = self.folder / "apache2.conf"
+        self.config.write_text(MAIN)
+        self.site = self.folder / "sites-enabled" / "shop.conf"
+        self.site.write_text(SITE)
+        (self.folder / "envvars").write_text("export APACHE_WEB=/srv\n")
+        modules = folder / "modules"
+        modules.mkdir()
+        for name in ("mod_rewrite.so", "mod_proxy.so", "libphp.so"):
+            (modules / name).write_text("")
+        monkeypatch.setattr(vhost_info, "CONFIGS", (str(folder / "none.conf"), str(self.config)))
+        monkeypatch.setattr(vhost_info, "MODULE_FOLDERS", (str(modules), str(folder / "none")))
+
+    def run(self, check: bool = False, **more: Any) -> dict[str, Any]:
+        return run_module(vhost_info, self.monkeypatch, check, **{"domains": ["shop.test"], **more})
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    return House(tmp_path, monkeypatch)
+
+
+def test_the_sites_virtual_hosts_and_the_others_check_mode_or_not(house: House) -> None:
+    results = [house.run(check) for check in (True, False, True, False)]
+    assert results[1:] == results[:1] * 3
+    result = results[0]
+    assert (result["changed"], result["config"], result["missing"]) == (False, str(house.config), [])
+    assert [(vhost["line"], vhost["tls"]) for vhost in result["vhosts"]] == [(1, False), (10, True)]
+    assert [vhost["names"] for vhost in result["others"]] == [["annex.test"]]
+    assert result["vhosts"][0]["upstreams"] == ["http://127.0.0.1:8000/"]
+
+
+def test_variables_come_from_envvars(house: House) -> None:
+    assert house.run()["vhosts"][0]["document_root"] == "/srv/shop"
+    (house.folder / "envvars").unlink()
+    assert house.run()["vhosts"][0]["document_root"] == "${APACHE_WEB}/shop"
+
+
+def test_each_domain_has_its_places(house: House) -> None:
+    site = str(house.site)
+    assert house.run(domains=["shop.test", "www.shop.test", "none.test"])["domains"] == {
+        "shop.test": [
+            {"file": site, "line": 1, "listen": ["*:80"]},
+            {"file": site, "line": 10, "listen": ["*:443"]},
+        ],
+        "www.shop.test": [{"file": site, "line": 1, "listen": ["*:80"]}],
+        "none.test": [],
+    }
+
+
+def test_modules_and_limits(house: House) -> None:
+    result = house.run()
+    assert (result["modules"], result["mpm"]) == (["mpm_event", "proxy"], "mpm_event")
+    assert result["available"] == ["proxy", "rewrite"]
+    assert result["limits"] == {"timeout": "60", "maxrequestworkers": "150"}
+
+
+def test_without_apache_everything_is_empty(house: House) -> None:
+    house.config.unlink()
+    result = house.run(domains=["shop.test"])
+    assert (result["config"], result["vhosts"], result["domains"]) == ("", [], {"shop.test": []})
+    house.config.write_text(MAIN)
+    assert set(house.run()) == set(result)
+
+
+def test_a_configuration_that_is_named_and_not_there_fails(house: House) -> None:
+    with pytest.raises(ModuleFailedError) as raised:
+        house.run(config="/none/apache2.conf")
+    assert str(raised.value) == (
+        "Apache's configuration cannot be read, /none/apache2.conf: No such file or directory. Run the task as root."
+    )
+
+
+def test_an_included_file_that_cannot_be_read_is_told(house: House) -> None:
+    (house.folder / "sites-enabled" / "broken.conf").symlink_to("/none/broken.conf")
+    result = house.run()
+    assert result["missing"] == [f"{house.folder}/sites-enabled/broken.conf: No such file or directory"]
+    assert len(result["vhosts"]) == 2
+
+
+def test_red_hats_folder_of_the_main_file_is_not_the_root(house: House) -> None:
+    (house.folder / "conf").mkdir()
+    config = house.folder / "conf" / "httpd.conf"
+    config.write_text(MAIN)
+    assert [vhost["file"] for vhost in house.run(config=str(config))["vhosts"]] == [str(house.site)] * 2
+
+
+def test_odd_bytes_in_a_comment_do_no_harm(house: House) -> None:
+    house.site.write_bytes(b"# caf\xe9\n" + SITE.encode())
+    assert [vhost["line"] for vhost in house.run()["vhosts"]] == [2, 11]
