@@ -1,0 +1,169 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One site moved under traffic from the checkout, taken back and moved again from the installed collection.
+
+The tests build on each other, in this order. KEEP=1 leaves the lab up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import machines
+from tests.lab.artefacts import build_artefacts
+from tests.lab.demo import database, traffic_arguments
+from tests.lab.hosts import CHECKOUT, Lab
+
+BIN = Path(sys.executable).parent
+RATE = 40
+RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0", re.MULTILINE)
+
+
+class Site:
+    """The lab, and the commands that a user types."""
+
+    def __init__(self, lab: Lab, out: Path) -> None:
+        self.lab = lab
+        self.out = out
+        self.environment = {
+            **os.environ,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "LAB": lab.name,
+            "LAB_PORT": str(lab.port),
+            "CUTOVER_RUN_DIR": str(out),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+
+    def playbook(self, *arguments: str, cwd: Path = CHECKOUT / "playbooks", **environment: str) -> tuple[int, str]:
+        """Exit status and output of ansible-playbook; its warnings are failures."""
+        inventory = str(CHECKOUT / "inventories" / "lab")
+        done = subprocess.run(
+            ["ansible-playbook", "-i", inventory, *arguments],
+            cwd=cwd,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        (self.out / "last.log").write_text(output)
+        assert "[WARNING]" not in output, output[-3000:]
+        assert "[DEPRECATION" not in output, output[-3000:]
+        return done.returncode, output
+
+    def run(self, *arguments: str, **environment: str) -> dict[str, int]:
+        """Changes a host, of a playbook that must pass."""
+        status, output = self.playbook(*arguments, **environment)
+        assert status == 0, output[-4000:]
+        return {host: int(changed) for host, changed in RECAP.findall(output)}
+
+    def sql(self, host: str, statement: str) -> subprocess.CompletedProcess[str]:
+        """A statement as root on a machine's database."""
+        command = database(self.lab, host, "ocpizza")
+        return subprocess.run(
+            ["sh", "-c", command], input=statement, capture_output=True, text=True, check=False
+        )
+
+    def evidence(self, name: str) -> dict[str, object]:
+        """A file of the run directory."""
+        return dict(json.loads((self.out / f"{name}.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    lab = Lab(os.environ.get("LAB", "cutover-lab") + "-test", int(os.environ.get("LAB_PORT", "22000")) + 2000)
+    out = CHECKOUT / "build" / "integration"
+    subprocess.run(["rm", "-rf", str(out)], check=True)
+    out.mkdir(parents=True)
+    machines.down(lab)
+    machines.up(lab)
+    build_artefacts()
+    here = Site(lab, out)
+    here.run(str(CHECKOUT / "tests" / "lab" / "provision.yml"), cwd=CHECKOUT)
+    yield here
+    if not os.environ.get("KEEP"):
+        machines.down(lab)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection as a user installs it."""
+    folder = tmp_path_factory.mktemp("installed")
+    galaxy = [str(BIN / "ansible-galaxy"), "collection"]
+    source = folder / "source"
+    # From what git knows: a checkout has much beside it that is no part of the collection.
+    source.mkdir()
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=CHECKOUT, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(source)], input=archive, check=True)
+    subprocess.run([*galaxy, "build", "--output-path", str(folder), str(source)], check=True, capture_output=True)
+    (tarball,) = folder.glob("ocpizza-cutover-*.tar.gz")
+    subprocess.run(
+        [*galaxy, "install", "--no-deps", "--collections-path", str(folder / "collections"), str(tarball)],
+        check=True,
+        capture_output=True,
+    )
+    return folder / "collections"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("site_domain=ocpizza.test", "site_domain is no variable of this role"),
+        ('{"site_domains": ["ocpizza"]}', "which is not a domain name"),
+        ('{"site_databases": ["absent"]}', "absent"),
+    ],
+)
+def test_wrong_input_stops_before_anything_changes(site: Site, wrong: str, says: str) -> None:
+    status, output = site.playbook("check.yml", "-e", wrong)
+    assert status != 0
+    assert says in output, output[-3000:]
+    assert set(re.findall(r"changed=(\d+)", output)) == {"0"}
+
+
+def test_the_site_moves_under_traffic(site: Site) -> None:
+    traffic = subprocess.Popen(
+        [sys.executable, "-m", "tests.lab.traffic", *traffic_arguments(site.lab, site.out, RATE)], cwd=CHECKOUT
+    )
+    try:
+        site.run("migrate.yml")
+    finally:
+        (site.out / "traffic-control.json").write_text(json.dumps({"rate": RATE, "stop": True}))
+        traffic.wait(timeout=300)
+    counted = site.evidence("traffic")
+    assert counted["acknowledged_writes"]
+    assert (counted["failed"], counted["lost_writes"], counted["duplicated_writes"]) == (0, 0, 0)
+    assert site.evidence("switchover")["outcome"] == "open"
+    proofs = site.evidence("proof")["proof"]
+    assert isinstance(proofs, list)
+    assert [(each["database"], each["equal"], each["coverage"]) for each in proofs] == [("ocpizza", True, 1.0)]
+
+
+def test_the_old_database_refuses_writes(site: Site) -> None:
+    refused = site.sql("old", "UPDATE rank SET name = name;")
+    assert refused.returncode != 0
+    assert "the site has moved" in refused.stderr
+    assert site.sql("db", "UPDATE rank SET name = name;").returncode == 0
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    assert set(site.run("migrate.yml").values()) == {0}
+
+
+def test_the_installed_collection_takes_it_back_and_moves_it_again(site: Site, installed: Path) -> None:
+    where = {"ANSIBLE_COLLECTIONS_PATH": str(installed), "cwd": installed}
+    config = {"ANSIBLE_INJECT_FACT_VARS": "False", "ANSIBLE_PIPELINING": "True", "ANSIBLE_CONFIG": os.devnull}
+    site.run("ocpizza.cutover.rollback", **where, **config)  # type: ignore[arg-type]
+    assert site.evidence("rollback")["outcome"] == "open"
+    assert site.sql("db", "UPDATE rank SET name = name;").returncode != 0
+    assert site.sql("old", "UPDATE rank SET name = name;").returncode == 0
+    site.run("ocpizza.cutover.cutover", **where, **config)  # type: ignore[arg-type]
+    assert site.evidence("switchover")["outcome"] == "open"
