@@ -171,7 +171,8 @@ class WebConfig:
         self.process = web_process.Process(
             self.server, self.params["service"] or self.server.service, module.run_command, self.params["timeout"]
         )
-        self.work = tempfile.mkdtemp(prefix="web_config-", dir=module.tmpdir)
+        # Not module.tmpdir: making it for the first time warns about a folder that nobody asked about.
+        self.work = tempfile.mkdtemp(prefix="cutover-web-config-")
         self.tree = os.path.join(self.work, "tree")
         self.switch = web_files.Switch(self.root, os.path.join(self.work, "backup"))
         self.words = ""
