@@ -141,6 +141,7 @@ words:
   type: str
 """
 
+import atexit  # noqa: E402
 import errno  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
@@ -173,6 +174,7 @@ class WebConfig:
         )
         # Not module.tmpdir: making it for the first time warns about a folder that nobody asked about.
         self.work = tempfile.mkdtemp(prefix="cutover-web-config-")
+        atexit.register(shutil.rmtree, self.work, ignore_errors=True)
         self.tree = os.path.join(self.work, "tree")
         self.switch = web_files.Switch(self.root, os.path.join(self.work, "backup"))
         self.words = ""
