@@ -48,7 +48,7 @@ unit: $(STAMP)  ## unit tests
 	@pytest -n auto
 
 molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for some
-	@python -m tests.molecule $(SCENARIOS)
+	@python -m tests.molecule --jobs 2 $(SCENARIOS)
 
 integration: images  ## whole migrations, forward and back
 	@pytest tests/integration -x
