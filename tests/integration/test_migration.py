@@ -120,13 +120,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=CHECKOUT, capture_output=True, check=True).stdout
     subprocess.run(["tar", "-x", "-C", str(source)], input=archive, check=True)
-    subprocess.run([*galaxy, "build", "--output-path", str(folder), str(source)], check=True, capture_output=True)
+    # Away from the checkout: its ansible.cfg names it as a collection that is installed already.
+    build = [*galaxy, "build", "--output-path", str(folder), str(source)]
+    subprocess.run(build, cwd=folder, check=True, capture_output=True)
     (tarball,) = folder.glob("ocpizza-cutover-*.tar.gz")
-    subprocess.run(
-        [*galaxy, "install", "--no-deps", "--collections-path", str(folder / "collections"), str(tarball)],
-        check=True,
-        capture_output=True,
-    )
+    install = [*galaxy, "install", "--no-deps", "--collections-path", str(folder / "collections"), str(tarball)]
+    subprocess.run(install, cwd=folder, check=True, capture_output=True)
+    assert (folder / "collections" / "ansible_collections" / "ocpizza" / "cutover" / "MANIFEST.json").is_file()
     return folder / "collections"
 
 
