@@ -73,21 +73,10 @@ class Site:
         command = database(self.lab, host, "ocpizza")
         return subprocess.run(["sh", "-c", command], input=statement, capture_output=True, text=True, check=False)
 
-    def failures(self) -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
-        """What failed, as (outcome, on a kept connection): outside the phase that brings the valve in, and in it."""
-        events = [json.loads(line) for line in (self.out / "journal.jsonl").read_text().splitlines()]
-        times = [
-            datetime.datetime.fromisoformat(event["time"]).timestamp()
-            for event in events
-            if event["phase"] == "replicate" and not event["step"]
-        ]
-        found: tuple[list[tuple[str, bool]], list[tuple[str, bool]]] = ([], [])
-        for line in (self.out / "requests.jsonl").read_text().splitlines():
-            request = json.loads(line)
-            if request["outcome"] not in {"ok", "reconnected"}:
-                within = min(times) <= request["due"] <= max(times)
-                found[within].append((request["outcome"], not request["fresh"]))
-        return found
+    def failures(self) -> list[tuple[str, str]]:
+        """What failed: (outcome, when)."""
+        requests = map(json.loads, (self.out / "requests.jsonl").read_text().splitlines())
+        return [(each["outcome"], each["due"]) for each in requests if each["outcome"] not in {"ok", "reconnected"}]
 
     def evidence(self, name: str) -> dict[str, object]:
         """A file of the run directory."""
@@ -157,13 +146,7 @@ def test_the_site_moves_under_traffic(site: Site) -> None:
     counted = site.evidence("traffic")
     assert counted["acknowledged_writes"]
     assert (counted["lost_writes"], counted["duplicated_writes"]) == (0, 0)
-    elsewhere, at_the_reload = site.failures()
-    assert elsewhere == []
-    # The reload that brings the rules in finds no rule yet to let idle connections end: a write that is sent on one
-    # of them at that instant is not repeated by this client. Nothing else may fail, and no more than that.
-    assert {outcome for outcome, _kept in at_the_reload} <= {"closed"}
-    assert all(kept for _outcome, kept in at_the_reload)
-    assert len(at_the_reload) <= 3
+    assert site.failures() == []
     assert site.evidence("switchover")["outcome"] == "open"
     proofs = site.evidence("proof")["proof"]
     assert isinstance(proofs, list)

@@ -147,6 +147,12 @@ class Demo:
                     f"  traffic in phase {span['name']}: {span['requests']} requests, {span['rate']}/s, "
                     f"failed {span['failed']}, longest {span['longest_ms']} ms"
                 )
+        kept = counted["connections"]
+        if isinstance(kept, dict):
+            print(
+                f"  asked again, as RFC 9110 lets a client whose idle connection was closed: {kept['reconnected']}, "
+                f"of them {kept['repeated_writes']} orders with their Idempotency-Key"
+            )
 
 
 def traffic_arguments(lab: Lab, out: Path, rate: float) -> list[str]:

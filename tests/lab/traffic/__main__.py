@@ -140,6 +140,7 @@ async def drive(plan: Plan) -> dict[str, Any]:
         "opened": sum(stream.client.opened for stream in streams),
         "idle_closed": sum(stream.client.idle_closed for stream in streams),
         "reconnected": sum(stream.client.reconnected for stream in streams),
+        "repeated_writes": sum(stream.client.repeated_writes for stream in streams),
     }
     _write(plan.out, summary)
     return summary

@@ -38,8 +38,8 @@ class Request:
 
     @property
     def idempotent(self) -> bool:
-        """Whether RFC 9110 (9.2.2) lets a client send it again."""
-        return self.method in {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
+        """Whether RFC 9110 (9.2.2) lets a client send it again: safe to repeat by method, or by a key in it."""
+        return self.method in {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"} or "Idempotency-Key" in self.headers
 
 
 @dataclass
@@ -212,6 +212,7 @@ class Client:
         self._idle: list[Connection] = []
         self._open = 0
         self.reconnected = 0
+        self.repeated_writes = 0
         self.idle_closed = 0
         self.opened = 0
 
@@ -241,6 +242,7 @@ class Client:
             if not closed_idle or (failure.sent and not request.idempotent):
                 raise
             self.reconnected += 1
+            self.repeated_writes += failure.sent and request.method == "POST"
             response = await self._kept(await self._connect(), request)
         return response
 

@@ -256,13 +256,24 @@ def test_idle_connection_closed_is_asked_again_when_reading() -> None:
     assert site.seen == [("GET", "/"), ("GET", "/pizza/1/"), ("GET", "/pizza/1/")]
 
 
-def test_write_is_never_sent_twice() -> None:
+def test_write_without_a_key_is_never_sent_twice() -> None:
+    site = FakeSite()
+    site.close_after = 1
+    write = order()
+    del write.headers["Idempotency-Key"]
+    results, client = ask(site, Request("GET", "/"), write)
+    assert results == [200, "closed"]
+    assert client.reconnected == client.repeated_writes == 0
+    assert site.seen.count(("POST", "/api/orders")) == 1
+
+
+def test_write_with_a_key_is_repeated_once_where_an_idle_connection_was_closed_and_is_counted() -> None:
     site = FakeSite()
     site.close_after = 1
     results, client = ask(site, Request("GET", "/"), order())
-    assert results == [200, "closed"]
-    assert client.reconnected == 0
-    assert site.seen.count(("POST", "/api/orders")) == 1
+    assert results == [200, 201]
+    assert client.reconnected == client.repeated_writes == 1
+    assert site.seen.count(("POST", "/api/orders")) == 2
 
 
 def test_first_request_of_a_connection_is_never_sent_twice() -> None:
