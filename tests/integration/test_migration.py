@@ -8,7 +8,6 @@ The tests build on each other, in this order. KEEP=1 leaves the lab up.
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import re
