@@ -13,20 +13,20 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import (
+    engines,
     journal,
-    mariadb,
     proof,
     relay,
     restart,
-    seed,
     switchover,
     tracker,
     valve,
     watchdog,
 )
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName
 
 Plan = Dict[str, Any]
 
@@ -37,22 +37,29 @@ def read_json(path: str) -> Dict[str, Any]:
         return dict(json.load(stream))
 
 
-def open_side(plan: Plan, name: str, timeout: float = 5.0) -> switchover.Side:
-    """One side of the plan, its database connected."""
-    credentials = read_json(plan["credentials"])[name]
+def open_database(plan: Plan, engine: str, side: str, timeout: float = 5.0) -> Database:
+    """The databases of one engine on one side, connected."""
+    credentials = read_json(plan["credentials"])[side][engine]
     try:
-        connection = mariadb.connect(credentials, timeout)
+        server: Database = engines.server(engine).SERVER.open_server(
+            credentials, plan["site"], plan["engines"][engine], side, timeout
+        )
     except Exception as error:
         raise switchover.Refused(
-            "the {0}'s database cannot be reached as {1}: {2}".format(name, credentials.get("user"), error)
+            "the {0}'s {1} database cannot be reached as {2}: {3}".format(side, engine, credentials.get("user"), error)
         ) from error
+    return server
+
+
+def side_of(plan: Plan, name: str) -> switchover.Side:
+    """One side of the plan."""
     side = plan["sides"][name]
-    return switchover.Side(
-        name=name,
-        database=mariadb.MariaDB(connection, plan["site"], plan["databases"]),
-        endpoint=valve.Endpoint(**side["endpoint"]),
-        health=side["health"],
-    )
+    return switchover.Side(name, valve.Endpoint(**side["endpoint"]), side["health"])
+
+
+def sides_of(plan: Plan) -> Tuple[switchover.Side, switchover.Side]:
+    """Where the site is and where it goes."""
+    return side_of(plan, plan["origin"]), side_of(plan, plan["destination"])
 
 
 def start_watchdog(plan: Plan, plan_path: str, operation: str) -> watchdog.Leash:
@@ -75,82 +82,88 @@ def start_watchdog(plan: Plan, plan_path: str, operation: str) -> watchdog.Leash
 
 
 class Comparer:
-    """Compares changed keys on both sides, through connections of its own that are opened now."""
+    """Compares changed keys of an engine's databases on both sides, through connections of its own, opened now."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, engine: str) -> None:
         credentials = read_json(plan["credentials"])
-        self.sides = [
-            mariadb.connect(credentials[plan[role]], 10.0, dictionaries=False) for role in ("origin", "destination")
-        ]
-        self.tables: Dict[tracker.TableName, Any] = {}
-        for database in plan["databases"]:
-            ours, theirs = (proof.load_tables(side, database) for side in self.sides)
-            there = {table.name: table for table in theirs}
-            for table in ours:
+        connect = engines.server(engine).connect
+        self.sides: Dict[str, Tuple[Any, Any]] = {}
+        self.tables: Dict[TableName, Any] = {}
+        for name in plan["engines"][engine]:
+            ours, theirs = (
+                connect(credentials[plan[role]][engine], 10.0, database=name) for role in ("origin", "destination")
+            )
+            self.sides[name] = (ours, theirs)
+            there = {table.name: table for table in proof.load_tables(theirs, name)}
+            for table in proof.load_tables(ours, name):
                 if table.name not in there:
                     raise switchover.Refused(
-                        "table {0}.{1} is missing on the {2}".format(database, table.name, plan["destination"])
+                        "table {0}.{1} is missing on the {2}".format(name, table.name, plan["destination"])
                     )
-                self.tables[(database, table.name)] = proof.pair(table, there[table.name])
+                self.tables[(name, table.name)] = proof.pair(table, there[table.name])
 
-    def keys(self) -> Dict[tracker.TableName, Any]:
+    def keys(self) -> Dict[TableName, Any]:
         """The columns and the key of each table, as the tracker wants them."""
         return {name: ([column.name for column in table.columns], table.key) for name, table in self.tables.items()}
 
-    def __call__(self, changed: tracker.Changes) -> Dict[tracker.TableName, List[str]]:
+    def __call__(self, changed: tracker.Changes) -> Dict[TableName, List[str]]:
         differing = {}
         for name, keys in changed.items():
-            found = proof.compare_keys(self.sides[0], self.sides[1], self.tables[name], keys)
+            ours, theirs = self.sides[name[0]]
+            found = proof.compare_keys(ours, theirs, self.tables[name], keys)
             if found:
                 differing[name] = [difference.text() for difference in found]
         return differing
 
 
-def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
-    """Open everything beforehand, then switch."""
-    origin, destination = open_side(plan, plan["origin"]), open_side(plan, plan["destination"])
-    comparer = Comparer(plan)
+def make_pair(plan: Plan, engine: str) -> switchover.Pair:
+    """One engine's databases on both sides, with what follows and compares their changes."""
+    origin, destination = (open_database(plan, engine, plan[role]) for role in ("origin", "destination"))
+    comparer = Comparer(plan, engine)
     started_from = read_json(plan["proof"]) if os.path.exists(plan["proof"]) else {}
-    position = started_from.get("positions", {}).get(plan["origin"])
+    since = started_from.get("positions", {}).get(plan["origin"], {}).get(engine)
     follower = None
-    if position:
+    if since:
+        credentials = read_json(plan["credentials"])[plan["origin"]][engine]
         follower = tracker.Tracker(
-            read_json(plan["credentials"])[plan["origin"]],
-            position,
-            comparer.keys(),
-            (origin.database.name, "marker"),
+            lambda: origin.changes(credentials, since, list(comparer.tables)), comparer.keys(), origin.marker_tables()
         )
         follower.start()
+    return switchover.Pair(origin, destination, comparer, follower)
+
+
+def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
+    """Open everything beforehand, then switch."""
+    origin, destination = sides_of(plan)
+    pairs = [make_pair(plan, engine) for engine in sorted(plan["engines"])]
     (the_valve,) = valve.valves_from([plan["valve"]])
     outcome = switchover.Switchover(
-        plan,
-        origin,
-        destination,
-        the_valve,
-        comparer,
-        follower,
-        lambda: start_watchdog(plan, plan_path, "switchover-watchdog"),
+        plan, origin, destination, pairs, the_valve, lambda: start_watchdog(plan, plan_path, "switchover-watchdog")
     ).run()
     if outcome["outcome"] == "open":
         switchover.write_json(plan["state"], {"side": destination.name, "since": journal.utc_now()})
-        # From here the proof of the next switchover starts: both sides were equal at this instant.
-        positions: Dict[str, str] = {}
-        try:
-            positions[plan["destination"]] = destination.database.full_position()
-        except Exception as error:
-            lost = "the next proof has no position to start from, run verify.yml: {0}".format(error)
-            outcome["reason"] = "; ".join(filter(None, [outcome["reason"], lost]))
+        # From here the proof of the next switchover starts: since then nothing but the other side's rows came in.
+        positions = {destination.name: outcome["followed_from"]}
         switchover.write_json(plan["proof"], {"positions": positions, "time": journal.utc_now()})
     return outcome
 
 
 def watch_switchover(plan: Plan) -> None:
     """Hold the watchdog's own connections ready, and recover where the owner does not come through."""
-    origin, destination = open_side(plan, plan["origin"], 2.0), open_side(plan, plan["destination"], 2.0)
+    origin, destination = sides_of(plan)
+    pairs = [
+        switchover.Pair(
+            open_database(plan, engine, origin.name, 2.0),
+            open_database(plan, engine, destination.name, 2.0),
+            lambda _changed: {},
+            None,
+        )
+        for engine in sorted(plan["engines"])
+    ]
     (the_valve,) = valve.valves_from([plan["valve"]])
 
     def recover(reason: str) -> None:
-        outcome = switchover.recover(reason, plan, origin, destination, the_valve)
+        outcome = switchover.recover(reason, plan, origin, destination, pairs, the_valve)
         if outcome["outcome"] == "open":
             switchover.write_json(plan["state"], {"side": destination.name, "since": journal.utc_now()})
         journal.append(
@@ -163,12 +176,14 @@ def watch_switchover(plan: Plan) -> None:
 
 def run_restart(plan: Plan, plan_path: str) -> Dict[str, Any]:
     """Restart the source's database behind the valves of every site that uses it."""
-    credentials = read_json(plan["credentials"])["source"]
+    engine = plan["engine"]
+    credentials = read_json(plan["credentials"])["source"][engine]
     return restart.Restart(
         plan,
         valve.valves_from(plan["valves"]),
         [valve.Endpoint(**endpoint) for endpoint in plan["endpoints"]],
-        lambda: mariadb.connect(credentials, 2.0),
+        lambda: open_database(plan, engine, "source", 60.0).before_restart(),
+        lambda: engines.server(engine).connect(credentials, 2.0),
         lambda: start_watchdog(plan, plan_path, "restart-watchdog"),
     ).run()
 
@@ -193,18 +208,17 @@ def watch_restart(plan: Plan) -> None:
 
 def run_seed(plan: Plan) -> Dict[str, Any]:
     """Copy the databases to the target, telling the journal how far it is."""
-    source = open_side(plan, "source", 600.0).database
-    target = open_side(plan, "target", 600.0).database
+    engine = plan["engine"]
+    source, target = (open_database(plan, engine, side, 600.0) for side in ("source", "target"))
     last = [0.0]
 
-    def progress(done: int, total: int) -> None:
+    def progress(done: int, total: int, what: str) -> None:
         if time.monotonic() - last[0] >= 1.0:
             last[0] = time.monotonic()
-            journal.append(
-                plan["journal"], plan["phase"], "progress", "bytes copied", "seed", plan["host"], done, total
-            )
+            journal.append(plan["journal"], plan["phase"], "progress", what, "seed", plan["host"], done, total)
 
-    return seed.seed(source, target, plan["dump"], plan["load"], progress)
+    result: Dict[str, Any] = engines.seeder(engine).seed(source, target, plan, progress)
+    return result
 
 
 def run_relay(plan: Plan) -> None:

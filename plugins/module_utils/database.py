@@ -10,15 +10,11 @@ An engine is a set of files beside the others, named after it:
 * ``proof_<engine>.py``: the SQL of the proof (MySQL shares MariaDB's);
 * ``seed_<engine>.py``: ``seed(source, target, plan, progress)``, the first copy; ``seeded(target)``.
 
-``load()`` finds them; nothing else knows an engine by name.
+``engines.py`` lists them; nothing else knows an engine by name.
 """
 
 import abc
-import importlib
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
-
-PACKAGE = "ansible_collections.ocpizza.cutover.plugins.module_utils."
-ENGINES = ("mariadb", "mysql", "postgresql")
 
 TableName = Tuple[str, str]
 # Progress of a copy: done, total, and what is counted.
@@ -81,12 +77,20 @@ class Database(abc.ABC):
     # The site's own schema, and the fence.
 
     @abc.abstractmethod
+    def has_schema(self) -> bool:
+        """Whether ``make_schema()`` was here."""
+
+    @abc.abstractmethod
     def make_schema(self) -> None:
         """What the fence and the marker need. It belongs to this server alone; only the marker's rows replicate."""
 
     @abc.abstractmethod
     def tables(self) -> List[Dict[str, str]]:
         """The tables with rows of the site's databases: {'db', 'tbl'}."""
+
+    @abc.abstractmethod
+    def fence_triggers(self) -> List[Dict[str, str]]:
+        """The triggers of the fence that exist: {'db', 'tbl', 'event', 'name'}."""
 
     @abc.abstractmethod
     def missing_triggers(self) -> List[Dict[str, str]]:
@@ -152,11 +156,11 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     def changes_from(self) -> str:
-        """A point from which ``changes()`` can be followed later, here: from this instant."""
+        """A point from which ``changes()`` can be followed later, on this server: from this instant."""
 
     @abc.abstractmethod
     def changes(self, credentials: Dict[str, Any], since: str, tables: Sequence[TableName]) -> Iterator[Change]:
-        """What changes in these tables and in ``marker_tables()`` since a point, for ever; on connections of its own."""
+        """What changes in these tables and the ``marker_tables()`` since a point, for ever; on connections of its own."""
 
     @abc.abstractmethod
     def marker_tables(self) -> List[TableName]:
@@ -204,12 +208,6 @@ class Database(abc.ABC):
 
     # The restart behind the valve.
 
+    @abc.abstractmethod
     def before_restart(self) -> None:
         """Make the restart short: write beforehand what the stop would write."""
-
-
-def load(engine: str, part: str = "") -> Any:
-    """The module of an engine: ``load('mariadb')``, or a part of it: ``load('mariadb', 'seed')``."""
-    if engine not in ENGINES:
-        raise ValueError("engine '{0}' is not one of {1}".format(engine, ", ".join(ENGINES)))
-    return importlib.import_module(PACKAGE + (part + "_" if part else "") + engine)

@@ -14,7 +14,8 @@ applier through (a row-based applier fires no triggers):
 
 import sys
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+import uuid
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 try:
     import pymysql
@@ -22,6 +23,8 @@ try:
 except ImportError:
     pymysql = None  # type: ignore[assignment]
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import binlog
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, Database, Link, TableName
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import (
     quote_mysql,
     schema_for,
@@ -37,30 +40,6 @@ MISSING_DRIVER = (
 )
 
 
-class Link(NamedTuple):
-    """The state of one replication link, as its replica tells it."""
-
-    exists: bool
-    receiving: bool
-    applying: bool
-    lag_seconds: Optional[int]
-    error: str
-
-    def trouble(self) -> str:
-        """Why the link is not healthy; '' when it is. What is not known counts as trouble."""
-        if not self.exists:
-            return "there is no replication link"
-        if self.error:
-            return self.error
-        if not self.receiving:
-            return "the replica is not connected to its source"
-        if not self.applying:
-            return "the replica does not apply what it receives"
-        if self.lag_seconds is None:
-            return "the replica does not know its lag"
-        return ""
-
-
 def settings_of(credentials: Dict[str, Any]) -> Dict[str, Any]:
     """The driver's arguments for a side's credentials: with a CA, over TLS that is verified."""
     settings = dict(credentials)
@@ -70,8 +49,11 @@ def settings_of(credentials: Dict[str, Any]) -> Dict[str, Any]:
     return settings
 
 
-def connect(credentials: Dict[str, Any], timeout: float = 5.0, dictionaries: bool = True) -> Any:
-    """A connection in autocommit mode whose every answer comes within ``timeout`` seconds, or fails."""
+def connect(credentials: Dict[str, Any], timeout: float = 5.0, database: str = "", dictionaries: bool = False) -> Any:
+    """A connection in autocommit mode whose every answer comes within ``timeout`` seconds, or fails.
+
+    A server's databases are all seen through one connection; ``database`` is for engines where they are not.
+    """
     if pymysql is None:
         raise RuntimeError(MISSING_DRIVER.format(sys.executable))
     arguments = settings_of(credentials)
@@ -86,14 +68,24 @@ def connect(credentials: Dict[str, Any], timeout: float = 5.0, dictionaries: boo
     )
 
 
-class MariaDB:
+class MariaDB(Database):
     """One server, seen through one connection."""
 
-    def __init__(self, connection: Any, site: str, databases: Sequence[str]) -> None:
+    engine = "mariadb"
+
+    def __init__(self, connection: Any, site: str, databases: Sequence[str], side: str = "source") -> None:
         self.connection = connection
         self.databases = list(databases)
+        self.side = side
         self.name = schema_for(site)
         self.schema = quote_mysql(self.name)
+
+    @classmethod
+    def open_server(
+        cls, credentials: Dict[str, Any], site: str, databases: Sequence[str], side: str, timeout: float = 5.0
+    ) -> "MariaDB":
+        """Connect; every answer of the server comes within ``timeout`` seconds, or fails."""
+        return cls(connect(credentials, timeout, dictionaries=True), site, databases, side)
 
     def rows(self, statement: str, arguments: Sequence[Any] = ()) -> List[Dict[str, Any]]:
         """The answer to one statement."""
@@ -117,6 +109,10 @@ class MariaDB:
             self.rows("SET SESSION sql_log_bin = 1")
 
     # The site's own schema, and the triggers of the fence.
+
+    def has_schema(self) -> bool:
+        """Whether the tables of marker and fence are here."""
+        return bool(self.rows("SELECT 1 FROM information_schema.schemata WHERE schema_name = %s", [self.name]))
 
     def make_schema(self) -> None:
         """The tables of marker and fence. They belong to each server alone; only the marker's rows replicate."""
@@ -262,9 +258,17 @@ class MariaDB:
         every = str(self.value("SELECT @@gtid_binlog_pos") or "").split(",")
         return ",".join(gtid for gtid in every if gtid.split("-")[0] == domain)
 
-    def full_position(self) -> str:
+    def changes_from(self) -> str:
         """The last transaction of every domain in this server's binary log."""
         return str(self.value("SELECT @@gtid_binlog_pos") or "")
+
+    def changes(self, credentials: Dict[str, Any], since: str, tables: Sequence[TableName]) -> Iterator[Change]:
+        """The row events of the binary log since a position."""
+        return binlog.follow(settings_of(credentials), since, [*tables, *self.marker_tables()], mariadb=True)
+
+    def marker_tables(self) -> List[TableName]:
+        """The one table that carries both sides' tokens."""
+        return [(self.name, "marker")]
 
     def mark(self, token: str) -> str:
         """Write the marker row, and return the position that includes it."""
@@ -310,11 +314,22 @@ class MariaDB:
         """Whether the site's link is defined here."""
         return any(row.get("Connection_name") == self.name for row in self.rows("SHOW ALL SLAVES STATUS"))
 
-    def follow(self, other: Dict[str, Any], account: Dict[str, str], position: str, ignore_domain: int) -> None:
-        """Become a replica of the other server, from a position, for the site's databases alone.
+    def follow(self, other: "Database", account: Dict[str, Any]) -> None:
+        """Become a replica of the other server, for the site's databases alone.
 
         The domain of this server's own transactions is ignored, or each would come back.
         """
+        if self.side == "target":
+            position = self.seeded()
+            if position is None:
+                raise RuntimeError("the target has no complete copy to go on from; run replicate.yml from its start")
+        else:
+            # Its row must be older than the position, as the source's is older than the copy.
+            other.mark(uuid.uuid4().hex)
+            position = other.changes_from()
+        self.make_schema()
+        self.expect_markers_of(other.server())
+        ignore_domain = int(self.value("SELECT @@gtid_domain_id"))
         wildcards = ",".join(wildcard(database) for database in [*self.databases, self.name])
         if self.has_link():
             self.rows("STOP SLAVE '{0}'".format(self.name))
@@ -324,14 +339,28 @@ class MariaDB:
             "CHANGE MASTER '{0}' TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MASTER_PASSWORD=%s, "
             "MASTER_SSL=1, MASTER_SSL_CA=%s, MASTER_SSL_VERIFY_SERVER_CERT=1, MASTER_CONNECT_RETRY=1, "
             "MASTER_HEARTBEAT_PERIOD=2, MASTER_USE_GTID=slave_pos, IGNORE_DOMAIN_IDS=({1})".format(
-                self.name, int(ignore_domain)
+                self.name, ignore_domain
             ),
-            [other["host"], int(other["port"]), account["user"], account["password"], account["ssl_ca"]],
+            [account["host"], int(account["port"]), account["user"], account["password"], account["ssl_ca"]],
         )
         self.rows("SET @@default_master_connection = %s", [self.name])
         self.rows("SET GLOBAL replicate_wild_do_table = %s", [wildcards])
         self.rows("SET @@default_master_connection = ''")
         self.rows("START SLAVE '{0}'".format(self.name))
+
+    def resume_link(self) -> None:
+        """Start a link that stopped."""
+        self.rows("START SLAVE '{0}'".format(self.name))
+
+    def seeded(self) -> Optional[str]:
+        """The position of a copy to this server that completed; None where there is none."""
+        self.make_schema()
+        self.unlogged(
+            "CREATE TABLE IF NOT EXISTS {0}.seed (id TINYINT PRIMARY KEY, position VARCHAR(10000) NOT NULL, "
+            "finished DATETIME(6) NOT NULL) ENGINE=InnoDB".format(self.schema)
+        )
+        found = self.rows("SELECT position FROM {0}.seed".format(self.schema))
+        return str(found[0]["position"]) if found else None
 
     def unfollow(self) -> None:
         """End the site's link and forget it."""
@@ -391,3 +420,11 @@ class MariaDB:
                 if error.args[:1] != (1094,):  # it ended by itself
                     raise
         return len(sessions)
+
+    def before_restart(self) -> None:
+        """Write dirty pages beforehand: at the stop they would be written while requests wait."""
+        self.rows("SET GLOBAL innodb_max_dirty_pages_pct = 0")
+        time.sleep(1.0)
+
+
+SERVER = MariaDB

@@ -10,11 +10,13 @@ is unsettled, and unsettled is not equal.
 The SQL of an engine is in ``proof_<engine>.py``; which one is told by the connection.
 """
 
-import importlib
 import threading
 import time
+import uuid
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import proof_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column, Table
 
 __all__ = ["Column", "Difference", "Table", "TableProof", "compare_database", "compare_keys", "compare_table"]
@@ -22,8 +24,8 @@ __all__ = ["Column", "Difference", "Table", "TableProof", "compare_database", "c
 Key = Tuple[Any, ...]
 Bounds = Tuple[Optional[Key], Optional[Key]]
 
-PACKAGE = "ansible_collections.ocpizza.cutover.plugins.module_utils."
-PROVIDERS = {"pymysql": "proof_mariadb", "psycopg": "proof_postgresql"}
+# Imported, not found by name: Ansible packs what it sees imported.
+PROVIDERS = {"pymysql": proof_mariadb}
 
 EQUAL, DIFFERENT, UNSETTLED, UNKNOWN = "equal", "different", "unsettled", "unknown"
 MISSING, EXTRA = "missing", "extra"
@@ -67,10 +69,9 @@ class TableProof(NamedTuple):
 def provider(connection: Any) -> Any:
     """The module with the SQL of this connection's engine."""
     driver = type(connection).__module__.split(".", 1)[0]
-    name = PROVIDERS.get(driver)
-    if name is None:
+    if driver not in PROVIDERS:
         raise ValueError("no proof is known for connections of {0}".format(driver))
-    return importlib.import_module(PACKAGE + name)
+    return PROVIDERS[driver]
 
 
 def printable_key(key: Key) -> str:
@@ -386,16 +387,14 @@ def compare_schema(source: Any, target: Any, database: str) -> List[str]:
     return found
 
 
-def follower(source: Any, target: Any, timeout: float = 10.0) -> Callable[[], bool]:
-    """A ``caught_up`` for a target that replicates from the source."""
-    sql = provider(source)
-
+def follower(source: Database, target: Database, timeout: float = 10.0) -> Callable[[], bool]:
+    """A ``caught_up`` for a target that replicates from the source: a marker goes over and is waited for."""
     patience = [2]
 
     def caught_up() -> bool:
         # A target that does not follow must not cost the whole timeout once a chunk.
         allowed = timeout if patience[0] else min(timeout, 0.05)
-        answer = bool(sql.wait_for(target, sql.own_position(source), allowed))
+        answer = bool(target.wait_for(source.mark(uuid.uuid4().hex), allowed))
         patience[0] = 2 if answer else max(0, patience[0] - 1)
         return answer
 
@@ -408,18 +407,18 @@ def compare_database(
     database: str,
     settling: Optional[Settling] = None,
     progress: Optional[Callable[[int, int, str], None]] = None,
-    position: Optional[Callable[[], str]] = None,
+    position: str = "",
     chunk_rows: int = CHUNK_ROWS,
 ) -> Dict[str, Any]:
     """The proof of one database, as proof.json has it.
 
-    ``position`` gives the source's position, asked before the first row is read: every row is equal at that
-    position or was changed after it.
+    ``position`` is the source's before the first row is read: every row is equal at that position or was
+    changed after it.
     """
     sql = provider(source)
     prepare(source, target)
     started = time.time()
-    where = position() if position else sql.position(source)
+    where = position or sql.position(source)
     tables = sql.load_tables(source, database)
     others = {table.name: table for table in sql.load_tables(target, database)}
     schema = compare_schema(source, target, database)

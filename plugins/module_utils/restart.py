@@ -82,12 +82,14 @@ class Restart:
         plan: Dict[str, Any],
         valves: List[valve.Valve],
         endpoints: List[valve.Endpoint],
+        prepare: Callable[[], None],
         connect: Callable[[], Any],
         leash: Callable[[], Leash],
     ) -> None:
         self.plan = plan
         self.valves = staying(valves)
         self.endpoints = endpoints
+        self.prepare = prepare
         self.connect = connect
         self.make_leash = leash
         self.steps = Steps(plan["journal"], plan["phase"], plan["host"])
@@ -100,7 +102,7 @@ class Restart:
                 raise Refused("the valve's socket {0}.socket does not listen".format(one.unit))
             if not valve.is_idle(one):
                 valve.rest(one)
-        self.flush_pages()
+        self.prepare()
         leash = self.make_leash()
         for one in self.valves:
             valve.raise_flag(one, "near")
@@ -128,14 +130,6 @@ class Restart:
             self.steps.flush()
         outcome["finished"] = journal.utc_now()
         return outcome
-
-    def flush_pages(self) -> None:
-        """Write dirty pages beforehand: at the stop they would be written while requests wait."""
-        connection = self.connect()
-        with connection.cursor() as cursor:
-            cursor.execute("SET GLOBAL innodb_max_dirty_pages_pct = 0")
-        connection.close()
-        time.sleep(1.0)
 
     def restart(self, deadline: float) -> None:
         """Restart with the new settings, or, where that fails, with the old ones."""

@@ -18,11 +18,11 @@ import time
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, valve
-from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
-from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Changes, TableName, Tracker
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName
+from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Changes, Tracker
 from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Leash
 
 # More keys than this are compared before the hold, not inside it.
@@ -34,12 +34,23 @@ class Refused(Exception):  # noqa: N818  a word of the journal, not of Python
 
 
 class Side(NamedTuple):
-    """One side of the move: its database, where its requests run, and how to ask it whether it is well."""
+    """One side of the move: where its requests run, and how to ask it whether it is well."""
 
     name: str
-    database: MariaDB
     endpoint: valve.Endpoint
     health: Dict[str, str]
+
+
+class Pair(NamedTuple):
+    """One engine's databases on both sides, and what proves them equal.
+
+    ``tracker`` is None where there is no full proof to start from.
+    """
+
+    origin: Database
+    destination: Database
+    compare: Callable[[Changes], Dict[TableName, List[str]]]
+    tracker: Optional[Tracker]
 
 
 class Outcome(Dict[str, Any]):
@@ -137,17 +148,15 @@ class Switchover:
         plan: Dict[str, Any],
         origin: Side,
         destination: Side,
+        pairs: Sequence[Pair],
         the_valve: valve.Valve,
-        compare: Callable[[Changes], Dict[TableName, List[str]]],
-        tracker: Optional[Tracker],
         leash: Callable[[], Leash],
     ) -> None:
         self.plan = plan
         self.origin = origin
         self.destination = destination
+        self.pairs = list(pairs)
         self.valve = the_valve
-        self.compare = compare
-        self.tracker = tracker
         self.make_leash = leash
         self.decision = valve.Decision(the_valve)
         self.steps = Steps(plan["journal"], plan["phase"], plan["host"])
@@ -162,6 +171,7 @@ class Switchover:
             pause_ms=None,
             position="",
             refused_write="",
+            followed_from={},
         )
 
     def run(self) -> Outcome:
@@ -227,28 +237,40 @@ class Switchover:
             valve.lower_flag(self.valve, "near")
             return
         self.outcome["outcome"] = "aborted"
-        try:
-            self.origin.database.unfence_soft()
-        except Exception as error:
-            # The server drops the fence with the session; what is not known to be dropped is dropped with it.
-            self.outcome["reason"] += " (and the fence's session was lost: {0})".format(error)
+        for pair in self.pairs:
+            try:
+                pair.origin.unfence_soft()
+            except Exception as error:
+                # The server drops the fence with the session; what is not known to be dropped is dropped with it.
+                self.outcome["reason"] += " (and the fence's session was lost: {0})".format(error)
         valve.release(self.valve, self.origin.name)
 
     # The steps.
+
+    def the(self, side: Side, database: Database) -> str:
+        """A side's database in words: with its engine where the site has several."""
+        return "the {0}'s {1}database".format(side.name, database.engine + " " if len(self.pairs) > 1 else "")
 
     def gate(self) -> None:
         """Everything that must be so before a single request is held. Unknown is failure."""
         problems = self.valve_problems()
         self.decision.clear()
-        problems += self.database_problems()
-        if not self.tracker:
-            problems.append("there is no full proof to start from; run verify.yml")
+        for pair in self.pairs:
+            problems += self.database_problems(pair)
+            if not pair.tracker:
+                problems.append(
+                    "there is no full proof of {0} to start from; run verify.yml".format(pair.origin.engine)
+                )
         if problems:
             raise Refused("; ".join(problems))
-        self.destination.database.lock_accounts(False)
-        self.canary()
+        for pair in self.pairs:
+            pair.destination.lock_accounts(False)
+            self.canary(pair)
         self.warm()
-        self.follow_changes()
+        for pair in self.pairs:
+            # The proof of the way back starts here, before the first write there.
+            self.outcome["followed_from"][pair.destination.engine] = pair.destination.changes_from()
+            self.follow_changes(pair)
 
     def valve_problems(self) -> List[str]:
         """Why the valve could not hold anything."""
@@ -265,25 +287,25 @@ class Switchover:
                 problems.append("the flag {0} is raised already".format(self.valve.path(flag)))
         return problems
 
-    def database_problems(self) -> List[str]:
+    def database_problems(self, pair: Pair) -> List[str]:
         """Why the databases could not change roles."""
-        here, there = self.origin.database, self.destination.database
+        here, there = pair.origin, pair.destination
         problems = []
         if here.is_closed():
-            problems.append("the {0}'s database is closed: the site does not write there".format(self.origin.name))
+            problems.append("{0} is closed: the site does not write there".format(self.the(self.origin, here)))
         if not there.is_closed():
-            problems.append("the {0}'s database is open to writers".format(self.destination.name))
-        for side in (self.origin, self.destination):
-            missing = side.database.missing_triggers()
+            problems.append("{0} is open to writers".format(self.the(self.destination, there)))
+        for side, database in ((self.origin, here), (self.destination, there)):
+            missing = database.missing_triggers()
             if missing:
                 problems.append(
                     "the {0}'s fence does not cover {1}.{2}; run replicate.yml again".format(
                         side.name, missing[0]["db"], missing[0]["tbl"]
                     )
                 )
-            trouble = side.database.link().trouble()
+            trouble = database.link().trouble()
             if trouble:
-                problems.append("replication to the {0}: {1}".format(side.name, trouble))
+                problems.append("replication to {0}: {1}".format(self.the(side, database), trouble))
         for writer in here.writers():
             if writer["seconds"] > self.plan["longest_transaction_s"]:
                 problems.append(
@@ -297,18 +319,19 @@ class Switchover:
         """The valve's own listening port, as the socket table shows it."""
         return valve.Endpoint("127.0.0.1", int(self.plan["valve_port"]), True)
 
-    def canary(self) -> None:
+    def canary(self, pair: Pair) -> None:
         """A row of each side must arrive at the other within the lag budget: 'running' alone proves nothing."""
-        for giver, taker in ((self.origin, self.destination), (self.destination, self.origin)):
+        there_and_back = ((self.origin, self.destination, pair), (self.destination, self.origin, _turned(pair)))
+        for giver, taker, way in there_and_back:
             token = uuid.uuid4().hex
-            server = giver.database.server()
+            server = way.origin.server()
             begun = time.monotonic()
-            giver.database.mark(token)
-            while taker.database.marked(server) != token:
+            way.origin.mark(token)
+            while way.destination.marked(server) != token:
                 if time.monotonic() - begun > float(self.plan["lag_budget_s"]):
                     raise Refused(
-                        "a row written on the {0} did not reach the {1} within {2} s".format(
-                            giver.name, taker.name, self.plan["lag_budget_s"]
+                        "a row written in {0} did not reach {1} within {2} s".format(
+                            self.the(giver, way.origin), self.the(taker, way.destination), self.plan["lag_budget_s"]
                         )
                     )
                 time.sleep(0.01)
@@ -322,36 +345,38 @@ class Switchover:
             if problem:
                 raise Refused("the {0}'s application is not well: {1}".format(self.destination.name, problem))
 
-    def follow_changes(self) -> None:
+    def follow_changes(self, pair: Pair) -> None:
         """Prove what changed since the full proof, until only the last instants are left for the pause."""
-        assert self.tracker is not None
+        tracker = pair.tracker
+        assert tracker is not None
         for _round in range(20):
             token = uuid.uuid4().hex
-            position = self.origin.database.mark(token)
-            if not self.tracker.wait_for(token, 120.0):
-                raise Refused(self.tracker.failure or "the binary log was not read to its end within 120 s")
-            if not self.destination.database.wait_for(position, float(self.plan["lag_budget_s"])):
-                raise Refused("the {0} lags more than {1} s".format(self.destination.name, self.plan["lag_budget_s"]))
-            changed = self.tracker.drain()
-            self.keyed()
+            position = pair.origin.mark(token)
+            if not tracker.wait_for(token, 120.0):
+                raise Refused(tracker.failure or "the log of changes was not read to its end within 120 s")
+            if not pair.destination.wait_for(position, float(self.plan["lag_budget_s"])):
+                raise Refused(
+                    "{0} lags more than {1} s".format(
+                        self.the(self.destination, pair.destination), self.plan["lag_budget_s"]
+                    )
+                )
+            changed = tracker.drain()
+            self.keyed(tracker)
             count = sum(len(keys) for keys in changed.values())
             # A row may change again while it is compared; its table's keys come back in the next round.
-            differing = self.compare(changed)
+            differing = pair.compare(changed)
             for name in differing:
-                self.tracker.put_back(name, changed[name])
+                tracker.put_back(name, changed[name])
             self.proven_keys += sum(len(keys) for name, keys in changed.items() if name not in differing)
             if count <= TAIL_KEYS:
                 return
-        raise Refused("the source changes rows faster than they can be compared")
+        raise Refused("{0} changes rows faster than they can be compared".format(self.the(self.origin, pair.origin)))
 
-    def keyed(self) -> None:
+    def keyed(self, tracker: Tracker) -> None:
         """Rows without a key can only be compared by the whole table."""
-        assert self.tracker is not None
-        if self.tracker.unkeyed:
+        if tracker.unkeyed:
             raise Refused(
-                "rows without a key changed in {0}; give the table a primary key".format(
-                    ".".join(min(self.tracker.unkeyed))
-                )
+                "rows without a key changed in {0}; give the table a primary key".format(".".join(min(tracker.unkeyed)))
             )
 
     def close_keepalive(self) -> None:
@@ -366,12 +391,18 @@ class Switchover:
 
     def fence(self) -> None:
         """Refuse writes on the origin, and wait for transactions that began before."""
-        database = self.origin.database
-        if not database.fence_soft():
-            raise Refused("session {0} holds the fence of another switchover".format(database.fenced_by()))
-        refusal = database.attempt_write()
-        if not refusal:
-            raise Refused("a write on the {0} was let through the fence".format(self.origin.name))
+        for pair in self.pairs:
+            database = pair.origin
+            if not database.fence_soft():
+                raise Refused("session {0} holds the fence of another switchover".format(database.fenced_by()))
+        for pair in self.pairs:
+            if not pair.origin.attempt_write():
+                raise Refused("a write on the {0} was let through the fence".format(self.origin.name))
+        for pair in self.pairs:
+            self.no_writer(pair.origin)
+
+    def no_writer(self, database: Database) -> None:
+        """Wait for transactions that have written."""
         while True:
             writers = database.writers()
             if not writers:
@@ -387,49 +418,61 @@ class Switchover:
     def catch_up(self) -> None:
         """Record the final position, and wait until the destination, and the tracker, have it."""
         token = uuid.uuid4().hex
-        database = self.origin.database
-        self.outcome["position"] = database.mark(token)
-        if not self.destination.database.wait_for(self.outcome["position"], self.remaining()):
-            raise Refused("the {0} did not reach {1} in time".format(self.destination.name, self.outcome["position"]))
-        if self.destination.database.marked(database.server()) != token:
-            raise Refused("the {0} reached the position without the marker row".format(self.destination.name))
-        if self.tracker and not self.tracker.wait_for(token, self.remaining()):
-            raise Refused(self.tracker.failure or "the binary log was not read to the final position in time")
+        positions = [pair.origin.mark(token) for pair in self.pairs]
+        self.outcome["position"] = "; ".join(positions)
+        for pair, position in zip(self.pairs, positions):
+            there = self.the(self.destination, pair.destination)
+            if not pair.destination.wait_for(position, self.remaining()):
+                raise Refused("{0} did not reach {1} in time".format(there, position))
+            if pair.destination.marked(pair.origin.server()) != token:
+                raise Refused("{0} reached the position without the marker row".format(there))
+            if pair.tracker and not pair.tracker.wait_for(token, self.remaining()):
+                raise Refused(pair.tracker.failure or "the log of changes was not read to the final position in time")
 
     def prove(self) -> None:
-        """Compare the rows that changed since they were last compared."""
-        assert self.tracker is not None
-        changed = self.tracker.drain()
-        self.keyed()
-        differences = self.compare(changed)
-        if differences:
-            raise Refused("rows differ: {0}".format("; ".join(text for (text, *_more) in differences.values())))
-        self.proven_keys += sum(len(keys) for keys in changed.values())
+        """Compare the rows that changed since they were last compared, and set what does not replicate."""
+        for pair in self.pairs:
+            assert pair.tracker is not None
+            changed = pair.tracker.drain()
+            self.keyed(pair.tracker)
+            differences = pair.compare(changed)
+            if differences:
+                raise Refused("rows differ: {0}".format("; ".join(text for (text, *_more) in differences.values())))
+            self.proven_keys += sum(len(keys) for keys in changed.values())
+            pair.destination.take_counters(pair.origin)
         self.remaining()
 
     def reverse(self) -> None:
         """The way back must be there before the first new write."""
-        trouble = self.origin.database.link().trouble()
-        if trouble:
-            raise Refused("reverse replication: {0}".format(trouble))
+        for pair in self.pairs:
+            trouble = pair.origin.link().trouble()
+            if trouble:
+                raise Refused("reverse replication to {0}: {1}".format(self.the(self.origin, pair.origin), trouble))
 
     def open(self) -> None:
-        """The point after which the way is forward."""
+        """The point after which the way is forward: every database closes here before any opens there."""
         self.remaining()
         if self.decision.claim("open") != "open":
             raise Refused("the watchdog has released the site")
-        self.origin.database.close()
-        self.destination.database.open()
-        self.outcome["refused_write"] = self.origin.database.attempt_write()
-        if not self.outcome["refused_write"]:
-            raise Refused("a write on the {0} was let through after the open".format(self.origin.name))
+        for pair in self.pairs:
+            pair.origin.close()
+        for pair in self.pairs:
+            pair.destination.open()
+        for pair in self.pairs:
+            self.outcome["refused_write"] = pair.origin.attempt_write()
+            if not self.outcome["refused_write"]:
+                raise Refused("a write on the {0} was let through after the open".format(self.origin.name))
 
     def fence_hard(self) -> None:
-        """After the release: nobody of the site comes back to the origin's database."""
-        database = self.origin.database
-        self.outcome["accounts_locked"] = database.lock_accounts(True)
-        self.outcome["sessions_ended"] = database.end_sessions()
-        database.unfence_soft()
+        """After the release: nobody of the site comes back to the origin's databases."""
+        self.outcome["accounts_locked"] = sum(pair.origin.lock_accounts(True) for pair in self.pairs)
+        self.outcome["sessions_ended"] = sum(pair.origin.end_sessions() for pair in self.pairs)
+        for pair in self.pairs:
+            pair.origin.unfence_soft()
+
+
+def _turned(pair: Pair) -> Pair:
+    return pair._replace(origin=pair.destination, destination=pair.origin)
 
 
 def recover(
@@ -437,6 +480,7 @@ def recover(
     plan: Dict[str, Any],
     origin: Side,
     destination: Side,
+    pairs: Sequence[Pair],
     the_valve: valve.Valve,
 ) -> Dict[str, Any]:
     """What the watchdog does once the owner is gone: back where nothing was opened, else forward.
@@ -446,24 +490,19 @@ def recover(
     outcome: Dict[str, Any] = {"reason": reason, "finished": journal.utc_now(), "by": "watchdog"}
     if valve.Decision(the_valve).claim("abort") == "abort":
         # The owner's session is gone and its fence with it; give the server an instant to notice.
-        _until_unfenced(origin.database, 0.5)
+        for pair in pairs:
+            _until_unfenced(pair.origin, 0.5)
         valve.release(the_valve, origin.name)
         outcome["outcome"] = "aborted"
         return outcome
     try:
-        origin.database.close()
-        position = origin.database.mark(uuid.uuid4().hex)
-        if not destination.database.wait_for(position, 2.0):
-            raise Refused("the {0} did not reach {1}".format(destination.name, position))
-        destination.database.open()
-        outcome["refused_write"] = origin.database.attempt_write()
-        if not outcome["refused_write"]:
-            raise Refused("a write on the {0} was let through".format(origin.name))
+        outcome["refused_write"] = _finish(origin, destination, pairs)
         valve.release(the_valve, destination.name)
         outcome["outcome"] = "open"
     except Exception as error:
         outcome["reason"] = "{0}; then {1}".format(reason, error)
-        for undo in (destination.database.close, origin.database.open):
+        undoing = [pair.destination.close for pair in pairs] + [pair.origin.open for pair in pairs]
+        for undo in undoing:
             try:
                 undo()
             except Exception as failure:
@@ -473,7 +512,25 @@ def recover(
     return outcome
 
 
-def _until_unfenced(database: MariaDB, seconds: float) -> None:
+def _finish(origin: Side, destination: Side, pairs: Sequence[Pair]) -> str:
+    """Open where the owner had decided to; the refusal of a write on the side that is left."""
+    refusal = ""
+    for pair in pairs:
+        pair.origin.close()
+    for pair in pairs:
+        position = pair.origin.mark(uuid.uuid4().hex)
+        if not pair.destination.wait_for(position, 2.0):
+            raise Refused("the {0} did not reach {1}".format(destination.name, position))
+    for pair in pairs:
+        pair.destination.open()
+    for pair in pairs:
+        refusal = pair.origin.attempt_write()
+        if not refusal:
+            raise Refused("a write on the {0} was let through".format(origin.name))
+    return refusal
+
+
+def _until_unfenced(database: Database, seconds: float) -> None:
     until = time.monotonic() + seconds
     try:
         while database.fenced_by() is not None and time.monotonic() < until:

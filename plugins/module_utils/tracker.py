@@ -1,25 +1,17 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which rows changed since the last full proof, read from the source's binary log as it grows.
+"""Which rows changed since the last full proof, read from the log of the side that is written to, as it grows.
 
 So what is left to prove inside the pause is what changed in the last instants, whatever the size of the
 database and however long ago the full proof was.
 """
 
 import threading
-import time
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Set, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import settings_of
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, TableName
 
-try:
-    from pymysqlreplication import BinLogStreamReader
-    from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
-except ImportError:
-    BinLogStreamReader = None
-
-TableName = Tuple[str, str]
 Key = Tuple[Any, ...]
 Changes = Dict[TableName, List[Key]]
 
@@ -41,95 +33,71 @@ def key_of(values: Dict[str, Any], columns: Sequence[str], key: Sequence[str]) -
     return tuple(in_order[columns.index(name)] for name in key)
 
 
-def keys_of(rows: Sequence[Dict[str, Any]], columns: Sequence[str], key: Sequence[str]) -> Set[Key]:
-    """The keys that a row event touched: the old and the new one where a key itself changed."""
-    keys = set()
-    for row in rows:
-        for image in ("values", "before_values", "after_values"):
-            if image in row:
-                keys.add(key_of(row[image], columns, key))
-    return keys
-
-
 class Tracker:
-    """Follows the binary log from a position in a thread of its own and collects the keys of changed rows.
+    """Follows a server's changes in a thread of its own and collects the keys of changed rows.
 
-    ``tables`` maps (database, table) to (columns in order, key columns). ``marker`` is the table whose
-    rows carry tokens, so that a reader can wait until everything before a token was seen.
+    ``tables`` maps (database, table) to (columns in order, key columns). ``markers`` are the tables whose
+    rows carry tokens, so that a reader can wait until everything before a token was seen: a token counts
+    once each of them has shown it, for databases may be followed one by one.
     """
 
     def __init__(
         self,
-        credentials: Dict[str, Any],
-        position: str,
+        changes: Callable[[], Iterator[Change]],
         tables: Dict[TableName, Tuple[Sequence[str], Sequence[str]]],
-        marker: TableName,
-        reader: Optional[Callable[..., Any]] = None,
+        markers: Sequence[TableName],
     ) -> None:
         self.tables = tables
-        self.marker = marker
+        self.markers = set(markers)
         self.failure = ""
         self.unkeyed: Set[TableName] = set()
         self._changed: Dict[TableName, Set[Key]] = {}
-        self._tokens: Set[str] = set()
+        self._tokens: Dict[str, Set[TableName]] = {}
         self._news = threading.Condition()
-        self._credentials = credentials
-        self._position = position
-        self._reader = reader or self._open_reader
+        self._changes = changes
         self._thread = threading.Thread(target=self._follow, name="tracker", daemon=True)
 
     def start(self) -> None:
         """Begin to follow."""
         self._thread.start()
 
-    def _open_reader(self) -> Any:
-        if BinLogStreamReader is None:
-            raise RuntimeError("mysql-replication cannot be imported; run from the site's agent.pyz")
-        return BinLogStreamReader(
-            connection_settings=settings_of(self._credentials),
-            # Any number that no server of the pair has; a second reader with the same number would end the first.
-            server_id=4000000000 + int(time.time()) % 200000000,
-            blocking=True,
-            is_mariadb=True,
-            auto_position=self._position,
-            only_schemas=sorted({database for database, _table in [*self.tables, self.marker]}),
-            only_events=[WriteRowsEvent, UpdateRowsEvent, DeleteRowsEvent],
-            ignore_decode_errors=False,
-        )
-
     def _follow(self) -> None:
         try:
-            for event in self._reader():
-                self.take(event.schema, event.table, event.rows)
+            for change in self._changes():
+                self.take(change)
             raise RuntimeError("the server ended it")
         except Exception as error:
             with self._news:
-                self.failure = "the binary log cannot be followed: {0}".format(error)
+                self.failure = "the log of changes cannot be followed: {0}".format(error)
                 self._news.notify_all()
 
-    def take(self, database: str, table: str, rows: Sequence[Dict[str, Any]]) -> None:
-        """Take in one row event."""
-        name = (database, table)
+    def take(self, change: Change) -> None:
+        """Take in one change."""
         with self._news:
-            if name == self.marker:
-                for row in rows:
-                    image = row.get("after_values") or row.get("values") or {}
-                    self._tokens.update(str(value) for value in image.values() if isinstance(value, str))
+            if change.table in self.markers:
+                for row in change.rows:
+                    for value in row.values():
+                        if isinstance(value, str):
+                            self._tokens.setdefault(value, set()).add(change.table)
                 self._news.notify_all()
                 return
-            if name not in self.tables:
+            if change.table not in self.tables:
                 return
-            columns, key = self.tables[name]
+            columns, key = self.tables[change.table]
             if not key:
-                self.unkeyed.add(name)
+                self.unkeyed.add(change.table)
                 return
-            self._changed.setdefault(name, set()).update(keys_of(rows, columns, key))
+            keys = self._changed.setdefault(change.table, set())
+            keys.update(key_of(row, columns, key) for row in change.rows)
 
     def wait_for(self, token: str, seconds: float) -> bool:
         """Wait until everything before a marker was seen; False if it did not come in time or reading failed."""
         with self._news:
-            self._news.wait_for(lambda: token in self._tokens or self.failure, timeout=seconds)
-            return token in self._tokens and not self.failure
+            self._news.wait_for(lambda: self._seen(token) or self.failure, timeout=seconds)
+            return self._seen(token) and not self.failure
+
+    def _seen(self, token: str) -> bool:
+        return self._tokens.get(token, set()) >= self.markers
 
     def put_back(self, name: TableName, keys: Sequence[Key]) -> None:
         """Have keys handed over once more."""

@@ -1,12 +1,12 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compares one database of the source with the target's, row by row, while it is written to."""
+"""Compares the databases of the source with the target's, row by row, while they are written to."""
 
 DOCUMENTATION = r"""
 ---
 module: database_compare
-short_description: Prove that a database is equal on both sides, row by row
+short_description: Prove that databases are equal on both sides, row by row
 description:
   - Compares every table in chunks that the servers compute, live under traffic.
   - Chunks that differ are looked into key by key. A row counts as different when it stayed the same on the
@@ -30,9 +30,19 @@ options:
     description: JSON file on the host with the connection of each side. Only root should read it.
     type: path
     required: true
-  database:
-    description: The database; it has the same name on both sides.
+  engine:
+    description: The engine of both servers.
     type: str
+    choices: [mariadb, mysql, postgresql]
+    default: mariadb
+  site:
+    description: Name of the site.
+    type: str
+    required: true
+  databases:
+    description: The databases; they have the same names on both sides.
+    type: list
+    elements: str
     required: true
   live:
     description: Whether the target replicates from the source. If not, nothing may write to either side meanwhile.
@@ -57,24 +67,30 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Prove that the database is equal on both sides
+- name: Prove that the databases are equal on both sides
   ocpizza.cutover.database_compare:
     credentials: /var/lib/cutover/ocpizza/credentials.json
-    database: ocpizza
+    site: ocpizza
+    databases: [ocpizza]
   environment:
     PYTHONPATH: /var/lib/cutover/ocpizza/agent.pyz
   register: compared
-  failed_when: compared.proof.verdict != 'PASSED'
+  failed_when: compared.proofs | rejectattr('verdict', 'eq', 'PASSED') | list | length > 0
 """
 
 RETURN = r"""
-proof:
-  description: What was proven.
-  type: dict
+position:
+  description: The point of the source's log before the first row was read; the proof of later changes goes on from it.
+  type: str
+  returned: success
+proofs:
+  description: What was proven, for each database.
+  type: list
+  elements: dict
   returned: success
   contains:
     database: {description: The database., type: str}
-    engine: {description: V(mariadb) or V(mysql)., type: str}
+    engine: {description: "V(mariadb), V(mysql) or V(postgresql).", type: str}
     tables: {description: How many tables., type: int}
     rows: {description: How many rows were compared on the source., type: int}
     equal: {description: Whether everything is equal., type: bool}
@@ -85,73 +101,67 @@ proof:
     schema_differences: {description: Definitions that differ., type: list}
     tables_detail: {description: "Status, rows and reason of each table.", type: list}
     seconds: {description: How long it took., type: float}
-summary:
-  description: The outcome in a sentence.
-  type: str
+summaries:
+  description: The outcome in a sentence, for each database.
+  type: list
+  elements: str
   returned: success
 """
 
-import json  # noqa: E402
-import sys  # noqa: E402
-
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb, proof  # noqa: E402
+from ansible_collections.ocpizza.cutover.plugins.module_utils import proof  # noqa: E402
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database_side import (  # noqa: E402
+    SIDE_OPTIONS,
+    open_database,
+    open_reader,
+)
+
+SIDES = ("source", "target")
 
 
-def open_side(module, side):
-    """One side's connection, or one clear failure."""
-    path = module.params["credentials"]
+def compare(module, name, caught_up, position):
+    """The proof of one database."""
+    source, target = (open_reader(module, side, name, module.params["statement_timeout"]) for side in SIDES)
     try:
-        with open(path, encoding="utf-8") as stream:
-            credentials = dict(json.load(stream)[side])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        module.fail_json(
-            msg="The credentials of the {0}'s database cannot be read from {1}: {2}. "
-            "Run replicate.yml, which writes them.".format(side, path, error)
+        return proof.compare_database(
+            source,
+            target,
+            name,
+            proof.Settling(caught_up, module.params["rounds"]),
+            position=position,
+            chunk_rows=module.params["chunk_rows"],
         )
-    try:
-        return mariadb.connect(credentials, module.params["statement_timeout"], dictionaries=False)
     except Exception as error:
         module.fail_json(
-            msg="The {0}'s database at {1} cannot be reached as {2}: {3}".format(
-                side, credentials.get("host") or credentials.get("unix_socket"), credentials.get("user"), error
-            )
+            msg="Database {0} could not be compared: {1}. "
+            "Check that it is there and that the accounts may read it on both sides.".format(name, error)
         )
+    finally:
+        source.close()
+        target.close()
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            "credentials": {"type": "path", "required": True},
-            "database": {"type": "str", "required": True},
-            "live": {"type": "bool", "default": True},
-            "lag_timeout": {"type": "float", "default": 10.0},
-            "rounds": {"type": "int", "default": 20},
-            "chunk_rows": {"type": "int", "default": 10000},
-            "statement_timeout": {"type": "float", "default": 600.0},
-        },
-        supports_check_mode=True,
+    options = dict(
+        SIDE_OPTIONS,
+        live={"type": "bool", "default": True},
+        lag_timeout={"type": "float", "default": 10.0},
+        rounds={"type": "int", "default": 20},
+        chunk_rows={"type": "int", "default": 10000},
+        statement_timeout={"type": "float", "default": 600.0},
     )
-    if mariadb.pymysql is None:
-        module.fail_json(msg=mariadb.MISSING_DRIVER.format(sys.executable))
-    source, target = open_side(module, "source"), open_side(module, "target")
-    caught_up = proof.follower(source, target, module.params["lag_timeout"]) if module.params["live"] else None
-    database = module.params["database"]
-    try:
-        result = proof.compare_database(
-            source,
-            target,
-            database,
-            proof.Settling(caught_up, module.params["rounds"]),
-            chunk_rows=module.params["chunk_rows"],
-        )
-    except mariadb.pymysql.MySQLError as error:
-        module.fail_json(
-            msg="Database {0} could not be compared: {1}. "
-            "Check that it is there and that the accounts may read it on both sides.".format(database, error)
-        )
-    module.exit_json(changed=False, proof=result, summary=proof.describe(result))
+    del options["side"]
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    caught_up, position = None, ""
+    if module.params["live"]:
+        source, target = (open_database(module, side) for side in SIDES)
+        position = source.changes_from()
+        caught_up = proof.follower(source, target, module.params["lag_timeout"])
+    proofs = [compare(module, name, caught_up, position) for name in module.params["databases"]]
+    module.exit_json(
+        changed=False, position=position, proofs=proofs, summaries=[proof.describe(each) for each in proofs]
+    )
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ options:
     description: JSON file on the host with the connection of each side. Only root should read it.
     type: path
     required: true
+  engine:
+    description: The engine of both servers.
+    type: str
+    choices: [mariadb, mysql, postgresql]
+    default: mariadb
   side:
     description: Whose databases.
     type: str
@@ -97,7 +102,7 @@ def main():
             database.drop_fence()
         module.exit_json(changed=bool(present), triggers_made=0, closed=False)
 
-    has_schema = bool(database.rows("SHOW DATABASES LIKE %s", [database.name.replace("_", "\\_")]))
+    has_schema = database.has_schema()
     missing = len(database.missing_triggers())
     closed = has_schema and database.is_closed()
     wanted = closed if module.params["closed"] is None else module.params["closed"]

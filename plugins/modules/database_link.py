@@ -27,6 +27,11 @@ options:
     description: JSON file on the host with the connection of each side. Only root should read it.
     type: path
     required: true
+  engine:
+    description: The engine of both servers.
+    type: str
+    choices: [mariadb, mysql, postgresql]
+    default: mariadb
   side:
     description: The side that follows.
     type: str
@@ -75,7 +80,6 @@ lag_seconds:
 
 import json  # noqa: E402
 import time  # noqa: E402
-import uuid  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
@@ -83,7 +87,6 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.database_side impo
     SIDE_OPTIONS,
     open_database,
 )
-from ansible_collections.ocpizza.cutover.plugins.module_utils.seed import seeded  # noqa: E402
 
 PATIENCE = 20.0
 
@@ -105,17 +108,10 @@ def create(module, database):
     with open(module.params["account"], encoding="utf-8") as stream:
         account = json.load(stream)
     other = open_database(module, "source" if module.params["side"] == "target" else "target")
-    if module.params["side"] == "target":
-        position = seeded(database)
-        if position is None:
-            module.fail_json(msg="The target has no complete copy to go on from. Run replicate.yml from its start.")
-    else:
-        # Its row must be older than the position, as the source's is older than the copy.
-        other.mark(uuid.uuid4().hex)
-        position = other.full_position()
-    database.make_schema()
-    database.expect_markers_of(other.server())
-    database.follow(account, account, position, int(database.value("SELECT @@gtid_domain_id")))
+    try:
+        database.follow(other, account)
+    except RuntimeError as error:
+        module.fail_json(msg="Replication to the {0} cannot begin: {1}".format(module.params["side"], error))
 
 
 def main():
@@ -140,7 +136,7 @@ def main():
         if action == "created":
             create(module, database)
         elif action == "started":
-            database.rows("START SLAVE '{0}'".format(database.name))
+            database.resume_link()
         trouble = await_link(database)
         if trouble:
             module.fail_json(

@@ -27,6 +27,11 @@ options:
     description: JSON file on the host with the connection of each side. Only root should read it.
     type: path
     required: true
+  engine:
+    description: The engine of both servers.
+    type: str
+    choices: [mariadb, mysql, postgresql]
+    default: mariadb
   site:
     description: Name of the site.
     type: str
