@@ -160,7 +160,7 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     def changes(self, credentials: Dict[str, Any], since: str, tables: Sequence[TableName]) -> Iterator[Change]:
-        """What changes in these tables and the ``marker_tables()`` since a point, for ever; on connections of its own."""
+        """What changes in these tables and the ``marker_tables()`` since a point, for ever; on its own connections."""
 
     @abc.abstractmethod
     def marker_tables(self) -> List[TableName]:

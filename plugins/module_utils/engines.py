@@ -1,0 +1,31 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The database engines: the one place that lists them. What an engine is, ``database.py`` says.
+
+Imported by name, not found by name: Ansible packs what a module imports, and sees only what is written out.
+"""
+
+from typing import Any
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb, seed_mariadb
+
+ENGINES = {
+    "mariadb": (mariadb, seed_mariadb),
+}
+
+
+def server(engine: str) -> Any:
+    """The engine's file: ``SERVER``, its class of Database, and ``connect()``."""
+    return _of(engine)[0]
+
+
+def seeder(engine: str) -> Any:
+    """The engine's first copy: ``seed()`` and ``seeded()``."""
+    return _of(engine)[1]
+
+
+def _of(engine: str) -> Any:
+    if engine not in ENGINES:
+        raise ValueError("engine '{0}' is not one of {1}".format(engine, ", ".join(sorted(ENGINES))))
+    return ENGINES[engine]
