@@ -63,9 +63,22 @@ def lacking(wanted: Dict[str, Any], found: Dict[str, Any]) -> List[str]:
     return names
 
 
+def pg_literal(text: str) -> str:
+    """A string as PostgreSQL's SQL, whatever is in it."""
+    if "\0" in text:
+        raise ValueError("PostgreSQL keeps no text with a zero byte")
+    # E'' means the same whatever standard_conforming_strings says.
+    return "E'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 class FilterModule:
     """Makes the functions known to templates."""
 
     def filters(self):
         """The filters by name."""
-        return {"local_endpoint": local_endpoint, "neighbour_valve": neighbour_valve, "lacking": lacking}
+        return {
+            "local_endpoint": local_endpoint,
+            "neighbour_valve": neighbour_valve,
+            "lacking": lacking,
+            "pg_literal": pg_literal,
+        }

@@ -43,3 +43,16 @@ def test_values_that_will_not_do() -> None:
     wanted = {"bind_address": ["127.0.0.1", "localhost"]}
     assert FILTERS["lacking"](wanted, {"@@bind_address": "127.0.0.1"}) == ["bind_address"]
     assert FILTERS["lacking"](wanted, {"@@bind_address": "0.0.0.0"}) == []  # noqa: S104
+
+
+@pytest.mark.parametrize(
+    ("text", "literal"),
+    [("plain", "E'plain'"), ("it's", "E'it\\'s'"), ("back\\slash", "E'back\\\\slash'"), ("", "E''"), ("é🍕", "E'é🍕'")],
+)
+def test_pg_literal(text: str, literal: str) -> None:
+    assert plans.pg_literal(text) == literal
+
+
+def test_pg_literal_refuses_a_zero_byte() -> None:
+    with pytest.raises(ValueError, match="zero byte"):
+        plans.pg_literal("a\0b")
