@@ -1,0 +1,126 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long the switchover holds requests, forward and back, several times in a row under traffic.
+
+``python -m tests.bench.pauses [--rounds 5] [--rate 110]`` with ENGINE as for the demo: build/bench/ENGINE/pauses.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.lab import machines
+from tests.lab.artefacts import build_artefacts
+from tests.lab.demo import database, traffic_arguments
+from tests.lab.hosts import CHECKOUT, Lab
+
+
+PLAYBOOKS = CHECKOUT / "playbooks"
+
+
+class Bench:
+    """One lab, moved to and fro."""
+
+    def __init__(self, lab: Lab, out: Path, rate: float) -> None:
+        """Nothing is started yet."""
+        self.lab = lab
+        self.out = out
+        self.rate = rate
+        self.environment = {
+            **os.environ,
+            "LAB": lab.name,
+            "LAB_PORT": str(lab.port),
+            "CUTOVER_RUN_DIR": str(out),
+        }
+
+    def playbook(self, path: Path) -> None:
+        """Run a playbook; its output goes to a file, and to the terminal where it fails."""
+        command = ["ansible-playbook", "-i", str(CHECKOUT / "inventories" / "lab"), str(path)]
+        with (self.out / "ansible.log").open("a") as log:
+            done = subprocess.run(command, cwd=PLAYBOOKS, env=self.environment, stdout=log, stderr=log, check=False)
+        if done.returncode:
+            print((self.out / "ansible.log").read_text()[-3000:], file=sys.stderr)
+            raise SystemExit(f"{path.name} failed")
+
+    def control(self, **wanted: object) -> None:
+        """Tell the traffic how fast to be."""
+        path = self.out / "traffic-control.json"
+        path.with_suffix(".new").write_text(json.dumps({"rate": self.rate, **wanted}))
+        path.with_suffix(".new").replace(path)
+
+    def move(self, name: str) -> dict[str, Any]:
+        """One switchover: its pause and its steps."""
+        self.playbook(PLAYBOOKS / f"{name}.yml")
+        evidence = json.loads((self.out / ("rollback.json" if name == "rollback" else "switchover.json")).read_text())
+        steps = {step["name"]: step["ms"] for step in evidence["steps"]}
+        print(f"{name:9} pause {evidence['pause_ms']:7.1f} ms  {steps}", flush=True)
+        return {"way": name, "pause_ms": evidence["pause_ms"], "steps": steps, "proven": evidence["proven_keys"]}
+
+    def run(self, rounds: int) -> dict[str, Any]:
+        """Provision, migrate, and go to and fro."""
+        machines.down(self.lab)
+        machines.up(self.lab)
+        build_artefacts()
+        self.playbook(CHECKOUT / "tests" / "lab" / "provision.yml")
+        self.control()
+        arguments = traffic_arguments(self.lab, self.out, self.rate)
+        with (self.out / "traffic.log").open("wb") as log:
+            traffic = subprocess.Popen(
+                [sys.executable, "-m", "tests.lab.traffic", *arguments], cwd=CHECKOUT, stdout=log, stderr=log
+            )
+        try:
+            time.sleep(5)
+            self.playbook(PLAYBOOKS / "migrate.yml")
+            moves = [self.move(way) for _round in range(rounds) for way in ("rollback", "cutover")]
+            time.sleep(3)
+            self.control(stop=True, database=database(self.lab, "db", "ocpizza"))
+            traffic.wait(timeout=600)
+        finally:
+            if traffic.poll() is None:
+                traffic.terminate()
+        counted = json.loads((self.out / "traffic.json").read_text())
+        return {
+            "forward_ms": statistics.median(move["pause_ms"] for move in moves if move["way"] == "cutover"),
+            "back_ms": statistics.median(move["pause_ms"] for move in moves if move["way"] == "rollback"),
+            "longest_ms": max(move["pause_ms"] for move in moves),
+            "traffic": {
+                name: counted[name]
+                for name in ("requests", "failed", "acknowledged_writes", "lost_writes", "duplicated_writes")
+            },
+            "moves": moves,
+        }
+
+
+def main() -> int:
+    """Measure, print, and take the lab away unless KEEP=1."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.pauses", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rate", type=float, default=110)
+    options = parser.parse_args()
+    lab = Lab.from_environment()
+    out = CHECKOUT / "build" / "bench" / os.environ.get("ENGINE", "mariadb")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    bench = Bench(lab, out, options.rate)
+    try:
+        result = bench.run(options.rounds)
+    finally:
+        if not os.environ.get("KEEP"):
+            machines.down(lab)
+    (out / "pauses.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps({name: value for name, value in result.items() if name != "moves"}, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
