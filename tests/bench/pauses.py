@@ -24,7 +24,6 @@ from tests.lab.artefacts import build_artefacts
 from tests.lab.demo import database, traffic_arguments
 from tests.lab.hosts import CHECKOUT, Lab
 
-
 PLAYBOOKS = CHECKOUT / "playbooks"
 
 
