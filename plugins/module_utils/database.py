@@ -85,6 +85,10 @@ class Database(abc.ABC):
         """What the fence and the marker need. It belongs to this server alone; only the marker's rows replicate."""
 
     @abc.abstractmethod
+    def drop_schema(self) -> None:
+        """Take away what ``make_schema()`` and the copy made, markers included; fence and link went before."""
+
+    @abc.abstractmethod
     def tables(self) -> List[Dict[str, str]]:
         """The tables with rows of the site's databases: {'db', 'tbl'}."""
 

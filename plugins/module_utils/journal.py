@@ -29,6 +29,7 @@ PHASES = (
     "watch",
     "retire",
     "rollback",
+    "withdraw",
 )
 
 Event = Dict[str, Any]

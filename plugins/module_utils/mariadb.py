@@ -124,6 +124,10 @@ class MariaDB(Database):
             "ENGINE=InnoDB".format(self.schema),
         )
 
+    def drop_schema(self) -> None:
+        """Take away the tables of marker, fence and copy."""
+        self.unlogged("DROP DATABASE IF EXISTS {0}".format(self.schema))
+
     def tables(self) -> List[Dict[str, str]]:
         """The base tables of the site's databases."""
         return self.rows(

@@ -27,6 +27,7 @@ PLANNED_S = {
     "watch": 10.0,
     "retire": 20.0,
     "rollback": 20.0,
+    "withdraw": 30.0,
 }
 FORWARD = ("discover", "check", "announce", "backup", "prepare", "replicate", "verify", "cutover")
 # Skipped without ever having passed: the first leave something unchecked, the second mean that nothing moved.

@@ -48,7 +48,7 @@ options:
     elements: str
     required: true
   state:
-    description: Whether the triggers are there.
+    description: Whether triggers, marker and fence are there. Once they are gone the next copy starts anew.
     type: str
     choices: [present, absent]
     default: present
@@ -97,10 +97,11 @@ def main():
     )
     database = open_database(module, module.params["side"])
     if module.params["state"] == "absent":
-        present = len(database.fence_triggers())
+        present = bool(database.fence_triggers()) or database.has_schema()
         if present and not module.check_mode:
             database.drop_fence()
-        module.exit_json(changed=bool(present), triggers_made=0, closed=False)
+            database.drop_schema()
+        module.exit_json(changed=present, triggers_made=0, closed=False)
 
     has_schema = database.has_schema()
     missing = len(database.missing_triggers())

@@ -28,7 +28,7 @@ options:
     description: The phase of the migration.
     type: str
     required: true
-    choices: [discover, check, announce, backup, prepare, replicate, verify, cutover, watch, retire, rollback]
+    choices: [discover, check, announce, backup, prepare, replicate, verify, cutover, watch, retire, rollback, withdraw]
   status:
     description: What happened. V(query) appends nothing.
     type: str

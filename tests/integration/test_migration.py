@@ -72,6 +72,13 @@ class Site:
         command = database(self.lab, host, "ocpizza")
         return subprocess.run(["sh", "-c", command], input=statement, capture_output=True, text=True, check=False)
 
+    def shell(self, host: str, command: str) -> str:
+        """What a command prints on a machine."""
+        done = subprocess.run(
+            machines.ssh_command(self.lab, host, command), capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
     def failures(self) -> list[tuple[str, str]]:
         """What failed: (outcome, when)."""
         requests = map(json.loads, (self.out / "requests.jsonl").read_text().splitlines())
@@ -147,6 +154,10 @@ def test_the_site_moves_under_traffic(site: Site) -> None:
     assert (counted["lost_writes"], counted["duplicated_writes"]) == (0, 0)
     assert site.failures() == []
     assert site.evidence("switchover")["outcome"] == "open"
+    # The neighbour had a valve for the restart; nothing of it is left.
+    left = site.shell("old", "ls -d /run/cutover/annex /var/lib/cutover/annex /etc/systemd/system/*annex* 2>/dev/null")
+    assert left == ""
+    assert "annex" not in site.shell("old", "sudo grep -l cutover /etc/apache2/sites-enabled/*")
     proofs = site.evidence("proof")["proof"]
     assert isinstance(proofs, list)
     assert [(each["database"], each["equal"], each["coverage"]) for each in proofs] == [("ocpizza", True, 1.0)]
