@@ -1,15 +1,15 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells what a MariaDB or MySQL server is set to and what is in the site's databases."""
+"""Tells what a database server is set to and what is in the site's databases."""
 
 DOCUMENTATION = r"""
 ---
 module: database_info
 short_description: Tell the settings of a database server and what is in the site's databases
 description:
-  - Asks the server on this host through its own client and socket, as the user that runs the module, so
-    that nothing has to be installed on an old server. Run it as root.
+  - Asks the server on this host through its own client and socket, so that nothing has to be installed on an
+    old server and no password is needed. Run it as root, which becomes C(postgres) for PostgreSQL.
 version_added: "0.1.0"
 author: The ocpizza.cutover team
 attributes:
@@ -20,6 +20,11 @@ attributes:
     support: none
     description: Nothing is changed.
 options:
+  engine:
+    description: The kind of server.
+    type: str
+    choices: [mariadb, mysql, postgresql]
+    default: mariadb
   databases:
     description: The site's databases.
     type: list
@@ -29,8 +34,13 @@ options:
     description: Name of the site, to tell whether its fence is set here.
     type: str
     default: ""
+  port:
+    description: Port of the PostgreSQL server, which tells it from others on the host. Other engines take O(socket).
+    type: int
+    default: 5432
   socket:
-    description: The server's socket; what the client has in its configuration by default.
+    description: >-
+      The server's socket, for PostgreSQL its folder; what the client has in its configuration by default.
     type: path
 """
 
@@ -38,6 +48,13 @@ EXAMPLES = r"""
 - name: Read the state of the database server
   ocpizza.cutover.database_info:
     databases: [ocpizza]
+  become: true
+
+- name: Read the state of a PostgreSQL server that does not listen on the usual port
+  ocpizza.cutover.database_info:
+    engine: postgresql
+    port: 5433
+    databases: [stock]
   become: true
 """
 
@@ -55,21 +72,35 @@ error:
   type: str
   returned: success
 settings:
-  description: Global variables that a migration depends on, as text.
+  description: Settings that a migration depends on, as text; C(version) is there for every engine.
   type: dict
   returned: success
 databases:
   description: >-
-    For each database whether it exists, its size in bytes, an estimate of its rows, and the names of tables, tables
-    without primary key, views, triggers, routines, events, accounts; tables by engine.
+    For each database whether it exists, its size in bytes, an estimate of its rows, charset and collation, and the
+    names of tables, tables without key, views, triggers, routines, events, accounts; for MariaDB and MySQL the tables
+    by engine; for PostgreSQL, whose names are those that SQL takes, also unlogged and foreign tables, materialized
+    views, sequences, extensions, generated columns and the number of large objects.
   type: dict
   returned: success
 other_databases:
   description: Databases on the server that are not the site's.
   type: list
   returned: success
+used:
+  description: How many replication C(slots) and C(senders) are in use.
+  type: dict
+  returned: for PostgreSQL
+roles:
+  description: The server's roles.
+  type: list
+  returned: for PostgreSQL
+available_extensions:
+  description: Extensions that the server could create.
+  type: list
+  returned: for PostgreSQL
 fenced:
-  description: Whether the site's fence is set.
+  description: Whether the site's fence is set, for PostgreSQL in each of its databases that is there.
   type: bool
   returned: success
 """
@@ -78,25 +109,24 @@ import json  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import database_facts  # noqa: E402
+from ansible_collections.ocpizza.cutover.plugins.module_utils import (  # noqa: E402
+    client_postgresql,
+    database_facts,
+    database_facts_postgresql,
+)
+from ansible_collections.ocpizza.cutover.plugins.module_utils.table_counts import RefusedError  # noqa: E402
+
+STATE = {"changed": False, "installed": False, "running": False, "error": "", "fenced": False}
+REFUSED = "The database server refused a question: {0}. Run the task as root."
 
 
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "databases": {"type": "list", "elements": "str", "required": True},
-            "site": {"type": "str", "default": ""},
-            "socket": {"type": "path"},
-        },
-        supports_check_mode=True,
-    )
+def read_mysql(module):
+    """What a MariaDB or MySQL server tells."""
     databases = module.params["databases"]
-    result = dict(
-        database_facts.parse("", databases), changed=False, installed=False, running=False, error="", fenced=False
-    )
+    result = dict(database_facts.parse("", databases), **STATE)
     client = module.get_bin_path("mariadb") or module.get_bin_path("mysql")
     if not client:
-        module.exit_json(**result)
+        return result
     command = [client, "--batch", "--raw", "--skip-column-names", "--default-character-set=utf8mb4"]
     if module.params["socket"]:
         command.append("--socket={0}".format(module.params["socket"]))
@@ -108,7 +138,7 @@ def main():
     result["installed"] = True
     version, result["error"] = ask("SELECT VERSION()")
     if version is None:
-        module.exit_json(**result)
+        return result
     result["running"] = True
     # Where the list of variables is depends on the flavour; MySQL has taken it out of information_schema.
     variables = (
@@ -118,13 +148,57 @@ def main():
     statements[0] = statements[0].format(variables=variables)
     output, error = ask(*statements)
     if output is None:
-        module.fail_json(msg="The database server refused a question: {0}. Run the task as root.".format(error))
+        module.fail_json(msg=REFUSED.format(error))
     result.update(database_facts.parse(output, databases))
     schema = result.pop("fence_schema", "")
     if schema:
         count, _error = ask("SELECT JSON_ARRAY(COUNT(*)) FROM `{0}`.fence".format(schema))  # noqa: S608 - a-z, 0-9, _
         result["fenced"] = bool(count and json.loads(count)[0])
-    module.exit_json(**result)
+    return result
+
+
+def read_postgresql(module):
+    """What a PostgreSQL server tells."""
+    databases = module.params["databases"]
+    result = dict(database_facts_postgresql.parse([], databases), **STATE)
+    if not module.get_bin_path("psql"):
+        return result
+    result["installed"] = True
+    try:
+        client = client_postgresql.Client(module, module.params["port"], module.params["socket"])
+        rows = client.ask(database_facts_postgresql.server_script())
+    except RefusedError as error:
+        return dict(result, error=str(error))
+    result["running"] = True
+    result.update(database_facts_postgresql.parse(rows, databases))
+    if not database_facts_postgresql.can_describe(result["settings"]):
+        return result
+    script = database_facts_postgresql.database_script(module.params["site"])
+    fences = []
+    for name, database in result["databases"].items():
+        if not database["exists"]:
+            continue
+        try:
+            fences.append(database_facts_postgresql.add_contents(database, client.ask(script, name)))
+        except RefusedError as error:
+            module.fail_json(msg=REFUSED.format(error))
+    result["fenced"] = bool(fences) and all(fences)
+    return result
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "engine": {"type": "str", "choices": ["mariadb", "mysql", "postgresql"], "default": "mariadb"},
+            "databases": {"type": "list", "elements": "str", "required": True},
+            "site": {"type": "str", "default": ""},
+            "port": {"type": "int", "default": 5432},
+            "socket": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    read = read_postgresql if module.params["engine"] == "postgresql" else read_mysql
+    module.exit_json(**read(module))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 """What a database server tells about itself, with clients that are played."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,3 +126,87 @@ def test_the_fence_of_the_site(host: Host, rows: Any, fenced: bool) -> None:
 def test_without_a_fence_table_nothing_is_fenced(host: Host) -> None:
     assert host.run(site="shop")["fenced"] is False
     assert len(host.asked) == 2
+
+
+POSTGRESQL = json.loads((Path(__file__).parents[1] / "answers" / "postgresql-13.json").read_text(encoding="utf-8"))
+ODD = 'o\'da "x" 🍕=1'
+
+
+class PostgreSQLHost(Host):
+    """Answers as the real one did."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch)
+        self.clients = ["psql", "pg_lsclusters"]
+        self.refuses = ""
+
+    def answer(self, command: list[str], data: str = "", **_more: Any) -> tuple[int, str, str]:
+        if command[0].endswith("pg_lsclusters"):
+            return 0, POSTGRESQL["pg_lsclusters"], ""
+        self.commands.append(command)
+        name = next(word.partition("--dbname=")[2] for word in command if word.startswith("--dbname="))
+        if self.refuses and self.refuses in name:
+            return 3, "", "psql:<stdin>:2: ERROR:  permission denied for table pg_authid\n"
+        if "postgres" in name:
+            return 0, POSTGRESQL["server"], ""
+        return 0, POSTGRESQL["stock" if "stock" in name else ODD], ""
+
+    def run(self, check: bool = False, **more: Any) -> dict[str, Any]:
+        return super().run(check, **{"engine": "postgresql", "databases": ["stock"], "site": "shop", **more})
+
+
+@pytest.fixture
+def elephant(monkeypatch: pytest.MonkeyPatch) -> PostgreSQLHost:
+    return PostgreSQLHost(monkeypatch)
+
+
+def test_postgresql_gives_the_same_shape(host: Host, elephant: PostgreSQLHost) -> None:
+    results = [elephant.run(check) for check in (True, False, True, False)]
+    assert results[1:] == results[:1] * 3
+    result = results[0]
+    assert [result[key] for key in ("changed", "installed", "running", "fenced", "error")] == [
+        False, True, True, True, "",
+    ]  # fmt: skip
+    assert result["settings"]["version"].startswith("13.")
+    assert "public.item" in result["databases"]["stock"]["tables"]
+    elephant.monkeypatch.setattr(AnsibleModule, "run_command", host.answer)
+    host.clients = ["mariadb"]
+    elephant.monkeypatch.setattr(AnsibleModule, "get_bin_path", host.find)
+    mariadb = Host.run(host)
+    assert set(mariadb) <= set(result)
+    assert set(mariadb["databases"]["shop"]) <= set(result["databases"]["stock"])
+
+
+def test_every_database_of_postgresql_must_be_fenced(elephant: PostgreSQLHost) -> None:
+    assert elephant.run(databases=["stock", ODD])["fenced"] is False
+    assert elephant.run(databases=["nope"])["fenced"] is False
+
+
+def test_a_database_that_is_not_there_is_not_asked(elephant: PostgreSQLHost) -> None:
+    result = elephant.run(databases=["nope", ODD])
+    assert [result["databases"][name]["exists"] for name in ("nope", ODD)] == [False, True]
+    assert [command[-2] for command in elephant.commands] == [
+        "--dbname=dbname='postgres'",
+        "--dbname=dbname='o\\'da \"x\" 🍕=1'",
+    ]
+
+
+def test_a_host_without_psql(elephant: PostgreSQLHost) -> None:
+    elephant.clients = []
+    result = elephant.run()
+    assert (result["installed"], result["running"], result["databases"]["stock"]["exists"]) == (False, False, False)
+
+
+def test_a_port_that_nobody_listens_on(elephant: PostgreSQLHost) -> None:
+    result = elephant.run(port=5433)
+    assert (result["installed"], result["running"]) == (True, False)
+    assert result["error"] == "no cluster uses port 5433; there is 13/main on 5432"
+
+
+def test_a_refusal_of_postgresql_fails_with_the_remedy(elephant: PostgreSQLHost) -> None:
+    elephant.refuses = "stock"
+    with pytest.raises(ModuleFailedError) as raised:
+        elephant.run()
+    assert str(raised.value) == (
+        "The database server refused a question: permission denied for table pg_authid. Run the task as root."
+    )
