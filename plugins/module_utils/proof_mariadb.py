@@ -51,6 +51,9 @@ PLAIN = (
     "inet6",
 )
 MAX_HASHES = 200000
+# MySQL 9 has no MD5 any more, and MariaDB's SHA2 is slower than its MD5.
+MD5 = "MD5({0})"
+SHA2 = "LEFT(SHA2({0},256),32)"
 
 
 class Column(NamedTuple):
@@ -68,7 +71,7 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """One base table. ``key`` is empty where no key identifies a row."""
+    """One base table. ``key`` is empty where no key identifies a row; ``digest`` is how its server hashes."""
 
     database: str
     name: str
@@ -76,6 +79,7 @@ class Table(NamedTuple):
     key: List[str]
     engine: str
     rows_estimate: int
+    digest: str = MD5
 
     def column(self, name: str) -> Column:
         """The column of this name."""
@@ -124,8 +128,9 @@ def covered(column: Column) -> bool:
 
 
 def row_expression(table: Table) -> str:
-    """The MD5 of the whole row."""
-    return "MD5(CONCAT_WS(',',{0}))".format(",".join(column_expression(column) for column in table.columns))
+    """The hash of the whole row."""
+    whole = "CONCAT_WS(',',{0})".format(",".join(column_expression(column) for column in table.columns))
+    return table.digest.format(whole)
 
 
 def usable_in_key(column: Column) -> bool:
@@ -222,7 +227,7 @@ def hashes_of(table: Table, keys: Sequence[Key]) -> Statement:
 def column_hashes_of(table: Table, keys: Sequence[Key]) -> Statement:
     """Key columns, then one hash a column, of the rows with these keys."""
     where, arguments = keys_condition([quote(name) for name in table.key], keys)
-    columns = ",".join("MD5({0})".format(column_expression(column)) for column in table.columns)
+    columns = ",".join(table.digest.format(column_expression(column)) for column in table.columns)
     return (
         "SELECT {0},{1} FROM {2} WHERE {3}".format(_key_names(table), columns, table_name(table), where),
         arguments,
@@ -260,10 +265,15 @@ def prepare(connection: Any) -> None:
         connection,
         (
             "SET NAMES utf8mb4, SESSION time_zone='+00:00', SESSION sql_mode='', SESSION autocommit=1, "
-            "SESSION lock_wait_timeout=10",
+            "SESSION lock_wait_timeout=10, SESSION group_concat_max_len=1048576",
             (),
         ),
     )
+    if flavour(connection) == "mysql":
+        # Numbers of rows are remembered for a day else; a primary key that the server made must be seen.
+        wanted = {"information_schema_stats_expiry": 0, "show_gipk_in_create_table_and_information_schema": 1}
+        for name, _value in fetch(connection, ("SHOW VARIABLES WHERE Variable_name IN %s", (tuple(wanted),))):
+            fetch(connection, ("SET SESSION {0}=%s".format(name), (wanted[name],)))
 
 
 def load_tables(connection: Any, database: str) -> List[Table]:
@@ -300,9 +310,10 @@ def load_tables(connection: Any, database: str) -> List[Table]:
     ):
         usable = prefix is None and column is not None and (table, column) in required
         keys.setdefault(table, {}).setdefault(index, []).append(column if usable else "")
+    digest = SHA2 if flavour(connection) == "mysql" else MD5
     tables = []
     for name, engine, rows in found:
-        table = Table(database, name, columns.get(name, []), [], engine or "", int(rows))
+        table = Table(database, name, columns.get(name, []), [], engine or "", int(rows), digest)
         tables.append(table._replace(key=choose_key(table, keys.get(name, {}))))
     return tables
 
@@ -377,16 +388,31 @@ SCHEMA_QUERIES = {
         "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COLLATION FROM information_schema.TABLES WHERE TABLE_SCHEMA=%s"
     ),
     "trigger": (
-        "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, MD5(ACTION_STATEMENT) "
+        "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, SHA2(ACTION_STATEMENT,256) "
         "FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=%s"
     ),
     "routine": (
-        "SELECT CONCAT(ROUTINE_TYPE,' ',ROUTINE_NAME), MD5(ROUTINE_DEFINITION), SQL_DATA_ACCESS, SECURITY_TYPE "
+        "SELECT CONCAT(ROUTINE_TYPE,' ',ROUTINE_NAME), SHA2(ROUTINE_DEFINITION,256), SQL_DATA_ACCESS, SECURITY_TYPE "
         "FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA=%s"
     ),
     "event": (
-        "SELECT EVENT_NAME, EVENT_TYPE, INTERVAL_VALUE, INTERVAL_FIELD, MD5(EVENT_DEFINITION) "
+        "SELECT EVENT_NAME, EVENT_TYPE, INTERVAL_VALUE, INTERVAL_FIELD, SHA2(EVENT_DEFINITION,256) "
         "FROM information_schema.EVENTS WHERE EVENT_SCHEMA=%s"
+    ),
+}
+
+# What MariaDB does not have, or writes in another way in each version.
+MYSQL_QUERIES = {
+    "index": (
+        "SELECT CONCAT(TABLE_NAME,'.',INDEX_NAME), MIN(NON_UNIQUE), MIN(INDEX_TYPE), MIN(IS_VISIBLE), "
+        "GROUP_CONCAT(CONCAT_WS(':',COLUMN_NAME,EXPRESSION,SUB_PART,COLLATION) ORDER BY SEQ_IN_INDEX SEPARATOR ',') "
+        "FROM information_schema.STATISTICS WHERE TABLE_SCHEMA=%s GROUP BY TABLE_NAME, INDEX_NAME"
+    ),
+    "check": (
+        "SELECT CONCAT(t.TABLE_NAME,'.',t.CONSTRAINT_NAME), t.ENFORCED, c.CHECK_CLAUSE "
+        "FROM information_schema.TABLE_CONSTRAINTS t JOIN information_schema.CHECK_CONSTRAINTS c "
+        "ON c.CONSTRAINT_SCHEMA=t.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME=t.CONSTRAINT_NAME "
+        "WHERE t.CONSTRAINT_TYPE='CHECK' AND t.CONSTRAINT_SCHEMA=%s"
     ),
 }
 
@@ -395,14 +421,16 @@ def normalised(value: Any) -> str:
     """One spelling for what versions spell differently."""
     if value is None:
         return "NULL"
-    text = _text(value)
+    # MySQL reads _utf8mb4'x' beside a latin1 column, and from then on writes it as _latin1'x'.
+    text = re.sub(r"\b_[a-z0-9]+(?=\\')", "", _text(value))
     return re.sub(r"\butf8(?=\b|_(?!mb))", "utf8mb3", text)
 
 
 def schema(connection: Any, database: str) -> Dict[Tuple[str, str], str]:
     """Everything that is defined in a database: (kind, name) to a normalised definition."""
     found = {}
-    for kind, query in SCHEMA_QUERIES.items():
+    queries = dict(SCHEMA_QUERIES, **(MYSQL_QUERIES if flavour(connection) == "mysql" else {}))
+    for kind, query in queries.items():
         for row in fetch(connection, (query, (database,))):
             name = _text(row[0])
             if not OWN_OBJECTS.match(name):
