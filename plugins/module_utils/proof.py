@@ -15,7 +15,7 @@ import time
 import uuid
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import proof_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils import proof_mariadb, proof_postgresql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column, Table
 
@@ -25,7 +25,7 @@ Key = Tuple[Any, ...]
 Bounds = Tuple[Optional[Key], Optional[Key]]
 
 # Imported, not found by name: Ansible packs what it sees imported.
-PROVIDERS = {"pymysql": proof_mariadb}
+PROVIDERS = {"pg8000": proof_postgresql, "pymysql": proof_mariadb}
 
 EQUAL, DIFFERENT, UNSETTLED, UNKNOWN = "equal", "different", "unsettled", "unknown"
 MISSING, EXTRA = "missing", "extra"

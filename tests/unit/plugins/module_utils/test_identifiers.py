@@ -40,3 +40,28 @@ def test_the_schema_has_no_dash() -> None:
 )
 def test_a_wildcard_matches_its_database_alone(name: str, expected: str) -> None:
     assert identifiers.wildcard(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "quoted"),
+    [
+        ("orders", "orders"),
+        ("rank", "rank"),
+        ("user", '"user"'),
+        ("json_table", '"json_table"'),
+        ("Orders", '"Orders"'),
+        ("two words", '"two words"'),
+        ('a"b', '"a""b"'),
+        ("🍕", '"🍕"'),
+        ("line\n", '"line\n"'),
+        ("1st", '"1st"'),
+    ],
+)
+def test_quote_postgresql(name: str, quoted: str) -> None:
+    assert identifiers.quote_postgresql(name) == quoted
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_what_no_identifier_of_postgresql_can_be(name: str) -> None:
+    with pytest.raises(ValueError, match="must not be empty or hold a null character"):
+        identifiers.quote_postgresql(name)
