@@ -9,11 +9,31 @@ So nothing has to be installed on an old server. The same content gives the same
 import importlib
 import io
 import os
+import re
 import zipfile
 from typing import Dict, List
 
+try:
+    import importlib.metadata as importlib_metadata
+except ImportError:  # Python 3.7, where no archive is made
+    importlib_metadata = None  # type: ignore[assignment]
+
 PACKAGE = "ansible_collections/ocpizza/cutover/plugins/module_utils"
-DRIVERS = ("pymysql", "pymysqlreplication", "packaging")
+DRIVERS = (
+    "pymysql",
+    "pymysqlreplication",
+    "packaging",
+    # The last versions that run on Python 3.9; newer ones import names that came with 3.10.
+    "pg8000",
+    "scramp",
+    "asn1crypto",
+    "dateutil",
+    "six",
+)
+# These ask for their own version as installed distributions.
+VERSIONED = ("pg8000", "scramp")
+# What newer versions of a driver need, and the old server may not have.
+NEWEST = {"pg8000": (1, 31, 2), "scramp": (1, 4, 5)}
 MAIN = (
     "import sys\n"
     "from ansible_collections.ocpizza.cutover.plugins.module_utils.agent import main\n"
@@ -31,6 +51,19 @@ def python_files(folder: str) -> List[str]:
     return sorted(found)
 
 
+def metadata(driver: str) -> Dict[str, bytes]:
+    """The file by which a distribution is known to be installed, with nothing but its version in it."""
+    version = importlib_metadata.version(driver)
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:3]) > NEWEST[driver]:
+        newest = ".".join(str(part) for part in NEWEST[driver])
+        raise RuntimeError(
+            "{0} {1} does not run on Python 3.9, which old servers have; run 'pip install {0}=={2}' with the Python "
+            "that runs Ansible".format(driver, version, newest)
+        )
+    text = "Metadata-Version: 2.1\nName: {0}\nVersion: {1}\n".format(driver, version)
+    return {"{0}-{1}.dist-info/METADATA".format(driver, version): text.encode("ascii")}
+
+
 def contents(module_utils: str) -> Dict[str, bytes]:
     """Every member of the archive."""
     members = {"__main__.py": MAIN.encode("ascii")}
@@ -44,9 +77,16 @@ def contents(module_utils: str) -> Dict[str, bytes]:
         except ImportError as error:
             raise RuntimeError(
                 "{0} is not installed beside Ansible on the controller; run 'pip install PyMySQL "
-                "mysql-replication' with the same Python".format(driver)
+                "mysql-replication pg8000==1.31.2 scramp==1.4.5' with the same Python".format(driver)
             ) from error
-        folders[driver] = os.path.dirname(str(module.__file__))
+        path = str(module.__file__)
+        if os.path.basename(path) == "__init__.py":
+            folders[driver] = os.path.dirname(path)
+        else:
+            with open(path, "rb") as stream:
+                members[driver + ".py"] = stream.read()
+    for driver in VERSIONED:
+        members.update(metadata(driver))
     for prefix, folder in folders.items():
         for name in python_files(folder):
             with open(os.path.join(folder, name), "rb") as stream:

@@ -36,9 +36,15 @@ def test_it_brings_the_drivers_along(archive: bytes) -> None:
         "pymysql/__init__.py",
         "pymysqlreplication/__init__.py",
         "packaging/__init__.py",
+        "pg8000/core.py",
+        "scramp/core.py",
+        "dateutil/parser/__init__.py",
+        "six.py",
     ):
         assert wanted in names
-    assert not [name for name in names if "__pycache__" in name or "/tests/" in name or not name.endswith(".py")]
+    assert not [
+        name for name in names if "__pycache__" in name or "/tests/" in name or not name.endswith((".py", "METADATA"))
+    ]
 
 
 def test_it_runs_without_anything_installed(archive: bytes, tmp_path: Path) -> None:
@@ -49,6 +55,21 @@ def test_it_runs_without_anything_installed(archive: bytes, tmp_path: Path) -> N
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: agent.pyz")
+
+
+def test_the_driver_of_postgresql_is_imported_from_it(archive: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "agent.pyz"
+    path.write_bytes(archive)
+    code = f"import sys; sys.path.insert(0, {str(path)!r}); import pg8000.core, scramp; print(pg8000.core.__file__)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == str(path / "pg8000" / "core.py")
+
+
+def test_a_driver_too_new_for_the_old_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_archive.importlib_metadata, "version", lambda _name: "1.31.6")
+    with pytest.raises(RuntimeError, match=r"pg8000 1.31.6 does not run on Python 3.9, .* pg8000==1.31.2'"):
+        agent_archive.build(OURS)
 
 
 def test_a_missing_driver_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
