@@ -9,7 +9,7 @@ import os
 import subprocess
 import tarfile
 import tempfile
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Any, BinaryIO, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 MARKER = b"-- Dump completed"
 BLOCK = 1024 * 1024
@@ -28,6 +28,19 @@ class Written(NamedTuple):
     sha256: str
 
 
+class Form(NamedTuple):
+    """What kind of file a dump is: how it is called, whether it is packed here, and what it ends with."""
+
+    suffix: str
+    packed: bool
+    marker: bytes
+
+
+SQL = Form("sql.gz", True, MARKER)
+# PostgreSQL packs it itself; its end is not text.
+CUSTOM = Form("dump", False, b"")
+
+
 def digest(path: str) -> str:
     """The SHA-256 of a file."""
     sha = hashlib.sha256()
@@ -37,40 +50,41 @@ def digest(path: str) -> str:
     return sha.hexdigest()
 
 
-def dump_command(client: str, database: str, socket: Optional[str] = None) -> List[str]:
-    """A consistent dump of one database, without a statement that names it."""
-    command = [client, "--single-transaction", "--quick", "--routines", "--triggers", "--events", "--hex-blob"]
-    command += ["--default-character-set=utf8mb4"]
-    if socket:
-        command.append("--socket={0}".format(socket))
-    return [*command, "--", database]
-
-
-def write_dump(command: Sequence[str], path: str) -> Written:
-    """Run the dump into a compressed file that takes its name only when it is complete."""
+def write_dump(
+    command: Sequence[str], path: str, form: Form = SQL, examine: Optional[Callable[[str], None]] = None
+) -> Written:
+    """Run the dump into a file that takes its name only when it is complete, and ``examine`` finds nothing wrong."""
     handle, aside = tempfile.mkstemp(prefix=".part-", dir=os.path.dirname(path))
     tail = b""
     try:
         with tempfile.TemporaryFile() as errors:
-            with subprocess.Popen(list(command), stdout=subprocess.PIPE, stderr=errors) as process:
+            with subprocess.Popen(list(command), stdout=subprocess.PIPE, stderr=errors, cwd="/") as process:
                 assert process.stdout is not None
-                with os.fdopen(handle, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as packed:
+                with os.fdopen(handle, "wb") as raw:
+                    out = gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) if form.packed else raw  # type: Any
                     for block in iter(lambda: process.stdout.read(BLOCK), b""):  # type: ignore[union-attr]
-                        packed.write(block)
+                        out.write(block)
                         tail = (tail + block)[-200:]
+                    out.close()
                 code = process.wait()
-            errors.seek(0)
-            said = errors.read().decode("utf-8", "replace").strip()
+            said = _read(errors)
         if code != 0:
-            raise IncompleteError("{0} ended with {1}: {2}".format(command[0], code, said))
-        if MARKER not in tail:
-            raise IncompleteError("{0} ended without '{1}'".format(command[0], MARKER.decode("ascii")))
+            raise IncompleteError("the dump ended with {0}: {1}".format(code, said))
+        if form.marker not in tail:
+            raise IncompleteError("the dump ended without '{0}'".format(form.marker.decode("ascii")))
+        if examine:
+            examine(aside)
         written = Written(path, os.path.getsize(aside), digest(aside))
         os.rename(aside, path)
     finally:
         if os.path.exists(aside):
             os.unlink(aside)
     return written
+
+
+def _read(stream: BinaryIO) -> str:
+    stream.seek(0)
+    return stream.read().decode("utf-8", "replace").strip()
 
 
 def write_archive(paths: Iterable[str], path: str) -> Written:
@@ -89,32 +103,31 @@ def write_archive(paths: Iterable[str], path: str) -> Written:
     return written
 
 
-def load_dump(command: Sequence[str], path: str, sha256: str) -> None:
-    """Feed a compressed dump to a client, after its checksum was found right."""
+def load_dump(command: Sequence[str], path: str, sha256: str, form: Form = SQL) -> None:
+    """Feed a dump to a client, after its checksum was found right."""
     found = digest(path)
     if found != sha256:
         raise IncompleteError("{0} has checksum {1} instead of {2}".format(path, found, sha256))
     tail = b""
     with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(
-            list(command), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors
+            list(command), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, cwd="/"
         ) as process:
             assert process.stdin is not None
             try:
-                with gzip.open(path, "rb") as packed:
-                    for block in iter(lambda: packed.read(BLOCK), b""):
+                with gzip.open(path, "rb") if form.packed else open(path, "rb") as stream:
+                    for block in iter(lambda: stream.read(BLOCK), b""):
                         process.stdin.write(block)
                         tail = (tail + block)[-200:]
                 process.stdin.close()
             except BrokenPipeError:
                 pass  # the client says why below
             code = process.wait()
-        errors.seek(0)
-        said = errors.read().decode("utf-8", "replace").strip()
+        said = _read(errors)
     if code != 0:
         raise IncompleteError("the server refused the dump: {0}".format(said))
-    if MARKER not in tail:
-        raise IncompleteError("{0} ends without '{1}'".format(path, MARKER.decode("ascii")))
+    if form.marker not in tail:
+        raise IncompleteError("{0} ends without '{1}'".format(path, form.marker.decode("ascii")))
 
 
 def compare_restore(expected: Dict[str, Any], restored: Dict[str, int]) -> List[str]:

@@ -75,8 +75,7 @@ class Client:
     def __init__(self, module: Any, port: int = 5432, socket: Optional[str] = None) -> None:
         self.module = module
         self.where = ["--port={0}".format(port)]
-        self.installed = bool(module.get_bin_path("psql"))
-        if not self.installed:
+        if not module.get_bin_path("psql"):
             raise RefusedError("there is no psql on this host; install PostgreSQL, or correct the site's engine")
         if socket:
             self.where.insert(0, "--host={0}".format(socket))
@@ -95,6 +94,10 @@ class Client:
         if not path:
             raise RefusedError("there is no {0} on this host".format(program))
         return ["runuser", "-u", "postgres", "--", path, *self.where, "--no-password", *arguments]
+
+    def offline(self, program: str, *arguments: str) -> List[str]:
+        """A program that asks no server, of this one's version."""
+        return [*self.command(program)[4:-1], *arguments]
 
     def ask(self, script: str, database: str = "postgres") -> List[List[Any]]:
         """The rows of JSON that a script gives."""

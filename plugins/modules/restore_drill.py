@@ -9,7 +9,7 @@ module: restore_drill
 short_description: Prove a backup by restoring it
 description:
   - Loads a dump into a scratch database, compares its tables and rows with what is expected, and drops it.
-    Nothing is left behind and nothing gets into the binary log.
+    Nothing is left behind, and nothing of it gets to a replica.
 version_added: "0.1.0"
 author: The ocpizza.cutover team
 attributes:
@@ -20,8 +20,13 @@ attributes:
     support: none
     description: Nothing is changed in the end.
 options:
+  engine:
+    description: The kind of server.
+    type: str
+    choices: [mariadb, mysql, postgresql]
+    default: mariadb
   path:
-    description: The compressed dump on this host.
+    description: The dump on this host, as M(ocpizza.cutover.site_backup) made it.
     type: path
     required: true
   sha256:
@@ -36,8 +41,17 @@ options:
     description: For each table the fewest and the most rows that are expected.
     type: dict
     required: true
+  charset:
+    description: Encoding of a PostgreSQL database. For the other engines each table names its own.
+    type: str
+    default: ""
+  port:
+    description: Port of the PostgreSQL server.
+    type: int
+    default: 5432
   socket:
-    description: The server's socket; what the client has in its configuration by default.
+    description: >-
+      The server's socket, for PostgreSQL its folder; what the client has in its configuration by default.
     type: path
 """
 
@@ -69,19 +83,33 @@ import time  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import backup_files, table_counts  # noqa: E402
-from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql  # noqa: E402
+from ansible_collections.ocpizza.cutover.plugins.module_utils import backup_engines, backup_files  # noqa: E402
+from ansible_collections.ocpizza.cutover.plugins.module_utils.table_counts import RefusedError  # noqa: E402
 
-SUFFIX = "_restore_drill"
+
+def restore(server, params):
+    """Rows by table of the dump, from a database that is there only for that."""
+    scratch = server.scratch(params["database"])
+    # A drill that was interrupted may have left its database; nobody else uses the name.
+    server.drop(scratch)
+    server.create(scratch, params["charset"])
+    try:
+        server.load(scratch, params["path"], params["sha256"])
+        return server.count(scratch)
+    finally:
+        server.drop(scratch)
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
+            "engine": {"type": "str", "choices": ["mariadb", "mysql", "postgresql"], "default": "mariadb"},
             "path": {"type": "path", "required": True},
             "sha256": {"type": "str", "required": True},
             "database": {"type": "str", "required": True},
             "rows": {"type": "dict", "required": True},
+            "charset": {"type": "str", "default": ""},
+            "port": {"type": "int", "default": 5432},
             "socket": {"type": "path"},
         },
         supports_check_mode=True,
@@ -89,25 +117,11 @@ def main():
     params = module.params
     if module.check_mode:
         module.exit_json(changed=False, tables=0, rows=0, seconds=0.0)
-    scratch = params["database"][: 64 - len(SUFFIX)] + SUFFIX
-    name = quote_mysql(scratch)
-    client = [*table_counts.client_command(module, params["socket"]), "--init-command=SET sql_log_bin=0"]
     started = time.time()
-
-    def run(statement):
-        code, _output, error = module.run_command(client, data=statement + ";\n")
-        if code != 0:
-            raise table_counts.RefusedError(error.strip())
-
     try:
-        # A drill that was interrupted may have left its database; nobody else uses the name.
-        run("DROP DATABASE IF EXISTS {0}; CREATE DATABASE {0} CHARACTER SET utf8mb4".format(name))
-        try:
-            backup_files.load_dump([*client, "--database={0}".format(scratch)], params["path"], params["sha256"])
-            restored = table_counts.count(module, scratch, params["socket"])
-        finally:
-            run("DROP DATABASE IF EXISTS {0}".format(name))
-    except (backup_files.IncompleteError, table_counts.RefusedError, OSError, EOFError) as error:
+        server = backup_engines.provider(module, params["engine"], params["port"], params["socket"])
+        restored = restore(server, params)
+    except (backup_files.IncompleteError, RefusedError, OSError, EOFError) as error:
         module.fail_json(msg="The backup of {0} could not be restored: {1}".format(params["database"], error))
     problems = backup_files.compare_restore(params["rows"], restored)
     if problems:

@@ -58,3 +58,25 @@ def test_incomplete_dump_leaves_the_old_one(tmp_path, code, text):
 )
 def test_restored_tables_and_rows(expected, restored, problems):
     assert backup_files.compare_restore(expected, restored) == problems
+
+
+def test_a_dump_that_packs_itself_is_kept_as_it_is(tmp_path):
+    path = tmp_path / "d.dump"
+    seen = []
+    written = backup_files.write_dump(client("print('PGDMP')"), str(path), backup_files.CUSTOM, seen.append)
+
+    assert path.read_bytes() == b"PGDMP\n"
+    assert len(seen) == 1
+    backup_files.load_dump(
+        client("import sys; sys.exit(sys.stdin.read() != 'PGDMP\\n')"), str(path), written.sha256, backup_files.CUSTOM
+    )
+
+
+def test_a_dump_that_cannot_be_read_takes_no_name(tmp_path):
+    def examine(path):
+        raise backup_files.IncompleteError("pg_restore cannot read the dump")
+
+    with pytest.raises(backup_files.IncompleteError, match=r"^pg_restore cannot read the dump$"):
+        backup_files.write_dump(client("print('PG')"), str(tmp_path / "d.dump"), backup_files.CUSTOM, examine)
+
+    assert list(tmp_path.iterdir()) == []

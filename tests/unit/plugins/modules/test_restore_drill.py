@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import backup_engines
 from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_files import IncompleteError
 from ansible_collections.ocpizza.cutover.plugins.module_utils.table_counts import RefusedError
 from ansible_collections.ocpizza.cutover.plugins.modules import restore_drill
 from tests.unit.plugins.fakes import ModuleFailedError, run_module
 
 DROP = "DROP DATABASE IF EXISTS `shop_restore_drill`;\n"
-CREATE = "DROP DATABASE IF EXISTS `shop_restore_drill`; CREATE DATABASE `shop_restore_drill` CHARACTER SET utf8mb4;\n"
+CREATE = "CREATE DATABASE `shop_restore_drill` CHARACTER SET utf8mb4;\n"
 
 
 class Server:
@@ -30,15 +31,15 @@ class Server:
         self.refuses = ""
         monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda _self, name, required=False: "/usr/bin/" + name)
         monkeypatch.setattr(AnsibleModule, "run_command", self.answer)
-        monkeypatch.setattr(restore_drill.backup_files, "load_dump", self.load)
-        monkeypatch.setattr(restore_drill.table_counts, "count", self.count)
+        monkeypatch.setattr(backup_engines.backup_files, "load_dump", self.load)
+        monkeypatch.setattr(backup_engines.table_counts, "count", self.count)
 
     def answer(self, command: list[str], data: str) -> tuple[int, str, str]:
         self.commands.append(command)
         self.asked.append(data)
         return (1, "", "ERROR 1044: Access denied\n") if self.refuses and self.refuses in data else (0, "", "")
 
-    def load(self, command: list[str], path: str, sha256: str) -> None:
+    def load(self, command: list[str], path: str, sha256: str, _form: Any = None) -> None:
         self.loaded.append((command, path, sha256))
         if self.load_error:
             raise self.load_error
@@ -72,7 +73,7 @@ def test_a_backup_is_restored_counted_and_dropped_each_time(server: Server) -> N
     assert server.run(check=True) == nothing
     assert server.asked == server.loaded == []
     assert server.run(socket="/run/x.sock") == restored
-    assert server.asked == [CREATE, "count shop_restore_drill /run/x.sock", DROP]
+    assert server.asked == [DROP, CREATE, "count shop_restore_drill /run/x.sock", DROP]
     assert server.run(check=True) == nothing
     assert server.run() == restored
     assert len(server.loaded) == 2
@@ -92,7 +93,7 @@ def test_the_scratch_database_of_a_long_name_fits(server: Server) -> None:
     server.run(database="d" * 64)
     name = "d" * 50 + "_restore_drill"
     assert len(name) == 64
-    assert f"CREATE DATABASE `{name}` " in server.asked[0]
+    assert f"CREATE DATABASE `{name}` " in server.asked[1]
     assert server.asked[-1] == f"DROP DATABASE IF EXISTS `{name}`;\n"
 
 
@@ -102,7 +103,7 @@ def test_the_scratch_database_of_a_long_name_fits(server: Server) -> None:
 def test_a_dump_that_cannot_be_loaded_leaves_nothing_behind(server: Server, error: Exception) -> None:
     server.load_error = error
     assert server.failure() == f"The backup of shop could not be restored: {error}"
-    assert server.asked == [CREATE, DROP]
+    assert server.asked == [DROP, CREATE, DROP]
 
 
 def test_a_restore_that_cannot_be_counted_leaves_nothing_behind(server: Server) -> None:
@@ -132,3 +133,58 @@ def test_a_backup_that_lacks_something_says_what_and_how_to_go_on(server: Server
         "remove manifest.json on the source."
     )
     assert server.asked[-1] == DROP
+
+
+class Elephant(Server):
+    """PostgreSQL: every statement is a script for psql, and the rows come back as JSON."""
+
+    def answer(self, command: list[str], data: str = "", **_more: Any) -> tuple[int, str, str]:
+        if command[0].endswith("pg_lsclusters"):
+            return 0, "17 main 5432 online postgres /var/lib/postgresql/17/main /var/log/x.log\n", ""
+        self.commands.append(command)
+        self.asked.append("count" if "gexec" in data else data)
+        if self.refuses and self.refuses in data:
+            return 3, "", "psql:<stdin>:1: ERROR:  permission denied to create database\n"
+        return 0, '["public.item", 5]\n' if "gexec" in data else "", ""
+
+    def run(self, check: bool = False, **more: Any) -> dict[str, Any]:
+        arguments = {"engine": "postgresql", "database": "stock", "rows": {"public.item": [5, 5]}, **more}
+        return super().run(check, **arguments)
+
+
+SCRATCH = '"stock_restore_drill"'
+
+
+def test_postgresql_is_restored_counted_and_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Elephant(monkeypatch)
+    result = server.run(charset="LATIN1")
+    assert (result["tables"], result["rows"], result["changed"]) == (1, 5, False)
+    assert server.asked == [
+        f"DROP DATABASE IF EXISTS {SCRATCH};",
+        f"CREATE DATABASE {SCRATCH} TEMPLATE template0 ENCODING E'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';",
+        "count",
+        f"DROP DATABASE IF EXISTS {SCRATCH};",
+    ]
+    ((command, path, sha256),) = server.loaded
+    assert (path, sha256, command[-1]) == ("/b/database-0.sql.gz", "abc", "--dbname=dbname='stock_restore_drill'")
+    assert {"--exit-on-error", "--no-owner", "--no-privileges", "--no-subscriptions"} <= set(command)
+
+
+def test_the_scratch_database_of_a_long_name_fits_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Elephant(monkeypatch)
+    server.run(database="ü" * 31)
+    name = "ü" * 24 + "_restore_drill"
+    assert len(name.encode()) <= 63
+    assert f'CREATE DATABASE "{name}" ' in server.asked[1]
+
+
+def test_postgresql_says_why_it_cannot_restore(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Elephant(monkeypatch)
+    server.refuses = "CREATE"
+    assert server.failure() == "The backup of stock could not be restored: permission denied to create database"
+    assert server.failure(port=5433) == (
+        "The backup of stock could not be restored: no cluster uses port 5433; there is 17/main on 5432"
+    )
+    server.refuses, server.load_error = "", IncompleteError("the server refused the dump: no extension postgis")
+    assert server.failure().endswith("the server refused the dump: no extension postgis")
+    assert server.asked[-1] == f"DROP DATABASE IF EXISTS {SCRATCH};"

@@ -5,6 +5,7 @@
 
 import json
 import os
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import backup_engines
 from ansible_collections.ocpizza.cutover.plugins.module_utils.table_counts import RefusedError
 from ansible_collections.ocpizza.cutover.plugins.modules import site_backup
 from tests.unit.plugins.fakes import ModuleFailedError, run_module
@@ -39,7 +41,7 @@ class House:
         self.conf = folder / "site.conf"
         self.conf.write_text("conf\n")
         monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda _self, _name, required=False: str(self.client))
-        monkeypatch.setattr(site_backup.table_counts, "count", self.count)
+        monkeypatch.setattr(backup_engines.table_counts, "count", self.count)
         monkeypatch.setattr(site_backup.time, "time", lambda: self.clock)
 
     def count(self, _module: Any, _database: str, _socket: str | None) -> Any:
@@ -49,7 +51,8 @@ class House:
         return answer
 
     def run(self, check: bool = False, **more: Any) -> dict[str, Any]:
-        arguments: dict[str, Any] = {"directory": str(self.directory), "databases": ["shop"], "max_age": 100}
+        engines = {"mariadb": more.pop("databases", ["shop"])}
+        arguments: dict[str, Any] = {"directory": str(self.directory), "engines": engines, "max_age": 100}
         arguments["paths"] = [str(self.conf), "/none/at/all"]
         return run_module(site_backup, self.monkeypatch, check, **{**arguments, **more})
 
@@ -81,9 +84,9 @@ def test_what_a_backup_holds(house: House) -> None:
     house.counts = [{"orders": 5, "gone": 1}, {"orders": 7, "new": 2}, {"guests": 1}]
     manifest = house.run(databases=["shop", "annex"])["manifest"]
     assert manifest["created"] == 1000.0
-    assert [(one["database"], Path(one["path"]).name, one["rows"]) for one in manifest["databases"]] == [
-        ("shop", "database-0.sql.gz", {"orders": [5, 7], "new": [0, 2]}),
-        ("annex", "database-1.sql.gz", {"guests": [1, 1]}),
+    assert [(one["engine"], one["database"], Path(one["path"]).name, one["rows"]) for one in manifest["databases"]] == [
+        ("mariadb", "shop", "database-0.sql.gz", {"orders": [5, 7], "new": [0, 2]}),
+        ("mariadb", "annex", "database-1.sql.gz", {"guests": [1, 1]}),
     ]
     with tarfile.open(manifest["configuration"]["path"]) as archive:
         assert archive.getnames() == [str(house.conf).lstrip("/")]
@@ -140,7 +143,7 @@ def test_a_dump_that_breaks_fails_and_leaves_no_manifest(house: House) -> None:
     with pytest.raises(ModuleFailedError) as raised:
         house.run(databases=["shop", "broken"])
     assert str(raised.value) == (
-        f"The backup into {house.directory} failed: {house.client} ended with 3: Table is damaged. "
+        f"The backup into {house.directory} failed: the dump ended with 3: Table is damaged. "
         "Nothing that was there was replaced by something incomplete."
     )
     assert list(house.files()) == ["database-0.sql.gz"]
@@ -158,3 +161,53 @@ def test_a_folder_that_cannot_be_made_is_a_failure_of_words(house: House) -> Non
     house.directory.write_text("a file is in the way")
     with pytest.raises(ModuleFailedError, match=r"^The backup into .*/backup failed: .*File exists"):
         house.run()
+
+
+class FakePostgreSQL:
+    """Dumps what it was told, on the port that it was told."""
+
+    form = backup_engines.PostgreSQL.form
+
+    def __init__(self, _module: Any, port: int, socket: str | None) -> None:
+        self.where = f"{port} {socket}"
+
+    def count(self, _database: str) -> dict[str, int]:
+        return {"public.item": 3}
+
+    def charset(self, _database: str) -> str:
+        return "LATIN1"
+
+    def dump(self, database: str, path: str) -> Any:
+        command = [sys.executable, "-c", f"print({database!r}, {self.where!r})"]
+        return backup_engines.backup_files.write_dump(command, path, self.form)
+
+
+def test_all_engines_are_one_backup(house: House) -> None:
+    house.monkeypatch.setattr(backup_engines, "PostgreSQL", FakePostgreSQL)
+    engines = {"postgresql": ["stock"], "mariadb": ["shop"]}
+    result = house.run(engines=engines, ports={"postgresql": 5433}, sockets={"mariadb": "/run/m.sock"})
+    assert [(one["engine"], Path(one["path"]).name, one["charset"]) for one in result["manifest"]["databases"]] == [
+        ("mariadb", "database-0.sql.gz", ""),
+        ("postgresql", "database-1.dump", "LATIN1"),
+    ]
+    assert house.files()["database-1.dump"] == b"stock 5433 None\n"
+    assert house.run(engines=dict(reversed(list(engines.items()))))["changed"] is False
+    assert house.run(check=True)["reason"] == "the backup is of other databases"
+
+
+def test_an_engine_that_there_is_not(house: House) -> None:
+    with pytest.raises(ModuleFailedError, match=r"^engines has oracle; there are mariadb, mysql, postgresql\.$"):
+        house.run(engines={"oracle": ["x"]})
+
+
+def test_a_server_that_is_not_there_is_a_failure_of_words(house: House) -> None:
+    def refuse(*_arguments: Any) -> None:
+        raise RefusedError("no cluster uses port 5433; there is 13/main on 5432")
+
+    house.monkeypatch.setattr(backup_engines, "PostgreSQL", refuse)
+    with pytest.raises(ModuleFailedError) as raised:
+        house.run(engines={"postgresql": ["stock"]}, ports={"postgresql": "5433"})
+    assert str(raised.value) == (
+        f"The backup into {house.directory} failed: no cluster uses port 5433; there is 13/main on 5432. "
+        "Nothing that was there was replaced by something incomplete."
+    )
