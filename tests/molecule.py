@@ -27,6 +27,7 @@ ALLOWED = {
     r"PostgreSQL server is unavailable: .*authentication failed": "postgresql_ping about a refused login",
     r"Molecule executed": "the sum of the lines above",
 }
+MIGRATION = "migrate-"
 SECTION = re.compile(r"^INFO\s+\[\S+ > (?P<step>[a-z_]+)\] Executing")
 CHANGED = re.compile(r"^(?P<host>\S+)\s+: ok=\d+\s+changed=(?P<changed>\d+)")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -70,8 +71,23 @@ def environment(name: str) -> dict[str, str]:
         # Debian's docker client goes before an older one that the engine no longer understands.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", os.environ["PATH"]]),
     }
+    if name.startswith(MIGRATION):
+        own |= lab_of(name)
     # The caller's Ansible settings would make the result depend on who runs it.
     return {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")} | own
+
+
+def lab_of(name: str) -> dict[str, str]:
+    """A lab of its own for a scenario that migrates: LAB, its ports, the engine that the scenario is named after."""
+    number = [one for one in scenarios() if one.startswith(MIGRATION)].index(name)
+    first = int(os.environ.get("LAB_PORT") or "22000") + 3000
+    return {
+        "LAB": f"cutover-molecule-{name}",
+        "LAB_PORT": str(first + 100 * number),
+        "ENGINE": name.removeprefix(MIGRATION).replace("-", ","),
+        "CUTOVER_RUN_DIR": str(LOGS / name / "run"),
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 def containers(name: str) -> list[str]:

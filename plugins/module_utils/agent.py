@@ -217,8 +217,9 @@ def run_seed(plan: Plan) -> Dict[str, Any]:
             last[0] = time.monotonic()
             journal.append(plan["journal"], plan["phase"], "progress", what, "seed", plan["host"], done, total)
 
+    settings = source.prepare(target) + target.prepare(source)
     result: Dict[str, Any] = engines.seeder(engine).seed(source, target, plan, progress)
-    return result
+    return dict(result, settings=settings, changed=result["changed"] or bool(settings))
 
 
 def run_relay(plan: Plan) -> None:

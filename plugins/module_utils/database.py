@@ -140,6 +140,10 @@ class Database(abc.ABC):
     def writers(self) -> List[Dict[str, Any]]:
         """Open transactions that have written and may concern the site: {'id', 'user', 'db', 'seconds'}."""
 
+    def prepare(self, other: "Database") -> List[str]:
+        """Set what replication needs and what takes no restart; what was changed, in words."""
+        return []
+
     # Positions and the marker.
 
     @abc.abstractmethod

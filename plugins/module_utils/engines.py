@@ -8,10 +8,11 @@ Imported by name, not found by name: Ansible packs what a module imports, and se
 
 from typing import Any
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb, seed_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb, mysql, seed_mariadb, seed_mysql
 
 ENGINES = {
     "mariadb": (mariadb, seed_mariadb),
+    "mysql": (mysql, seed_mysql),
 }
 
 

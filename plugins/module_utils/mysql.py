@@ -33,18 +33,17 @@ __all__ = ["SERVER", "MySQL", "connect"]
 Account = Tuple[str, str]
 
 # Set without a restart; what they are now is asked first.
-WANTED = {
-    "binlog_row_metadata": "FULL",
-    "binlog_row_image": "FULL",
-    "binlog_row_value_options": "",
-}
+WANTED = {"binlog_row_metadata": "FULL"}
 SETTINGS = (
     *WANTED,
+    "binlog_row_image",
+    "binlog_row_value_options",
     "version",
     "server_id",
     "server_uuid",
     "log_bin",
     "log_replica_updates",
+    "binlog_transaction_compression",
     "binlog_format",
     "gtid_mode",
     "enforce_gtid_consistency",
@@ -108,7 +107,7 @@ class MySQL(MariaDB):
     def _since(self, version: Tuple[int, int]) -> bool:
         return tuple(int(part) for part in str(self.value("SELECT VERSION()")).split(".")[:2]) >= version
 
-    def prepare(self, other: "MySQL", patience: float = 60.0) -> List[str]:
+    def prepare(self, other: Database, patience: float = 60.0) -> List[str]:
         """Set what replication needs, all of it without a restart; what was changed.
 
         ``patience`` is how long statements that GTIDs do not allow are looked for before they are refused.
