@@ -1,9 +1,10 @@
 # One command each; whatever is missing is installed or named. `make` alone says what there is.
 LAB ?= cutover-lab
 LAB_PORT ?= 22000
+ENGINE ?= mariadb
 KEEP ?=
 SCENARIOS ?=
-export LAB LAB_PORT KEEP
+export LAB LAB_PORT ENGINE KEEP
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 STAMP := .venv/.stamp
@@ -14,6 +15,7 @@ SUITES := bullseye trixie
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 	@echo; echo "LAB and LAB_PORT name a lab and its first port; KEEP=1 leaves the lab up after the demo."
+	@echo "ENGINE=mariadb, mysql, postgresql or two with a comma, one of them postgresql: what the site's databases run on."
 
 setup: $(STAMP)  ## virtual environment from requirements.txt, the checkout as a collection
 

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A guestbook: the second site on the old server, which must notice nothing of the first one's move."""
 
+import datetime
 import html
 import json
 import os
@@ -10,7 +11,10 @@ import threading
 import uuid
 from urllib.parse import parse_qs
 
-import pymysql
+if os.environ.get("ANNEX_DATABASE_ENGINE") == "postgresql":
+    import psycopg as driver
+else:
+    import pymysql as driver
 
 LONGEST = 2000
 PAGE = """<!DOCTYPE html>
@@ -31,22 +35,41 @@ class RefusedError(Exception):
     pass
 
 
+def connect():
+    host, port = os.environ.get("ANNEX_DATABASE_HOST") or "127.0.0.1", os.environ.get("ANNEX_DATABASE_PORT")
+    name = os.environ.get("ANNEX_DATABASE_NAME") or "annex"
+    common = {
+        "user": os.environ["ANNEX_DATABASE_USER"],
+        "password": os.environ.get("ANNEX_DATABASE_PASSWORD", ""),
+        "connect_timeout": 5,
+        "autocommit": True,
+    }
+    socket = os.environ.get("ANNEX_DATABASE_SOCKET")
+    if driver.__name__ == "psycopg":
+        return driver.connect(host=socket or host, port=port or 5432, dbname=name, **common)
+    return driver.connect(
+        host=host,
+        port=int(port or 3306),
+        unix_socket=socket or None,
+        database=name,
+        charset="utf8mb4",
+        collation="utf8mb4_general_ci",
+        **common,
+    )
+
+
 def connection():
     """One for each worker thread; a connection that the server has closed is opened again."""
-    if getattr(local, "connection", None) is None:
-        local.connection = pymysql.connect(
-            host=os.environ.get("ANNEX_DATABASE_HOST") or "127.0.0.1",
-            port=int(os.environ.get("ANNEX_DATABASE_PORT") or 3306),
-            unix_socket=os.environ.get("ANNEX_DATABASE_SOCKET") or None,
-            user=os.environ["ANNEX_DATABASE_USER"],
-            password=os.environ.get("ANNEX_DATABASE_PASSWORD", ""),
-            database=os.environ.get("ANNEX_DATABASE_NAME") or "annex",
-            charset="utf8mb4",
-            collation="utf8mb4_general_ci",
-            connect_timeout=5,
-            autocommit=True,
-        )
-    local.connection.ping(reconnect=True)
+    known = getattr(local, "connection", None)
+    if known is not None:
+        try:
+            with known.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                cursor.fetchall()
+            return known
+        except driver.Error:
+            local.connection = None
+    local.connection = connect()
     return local.connection
 
 
@@ -54,10 +77,10 @@ def query(sql, values=()):
     try:
         with connection().cursor() as cursor:
             cursor.execute(sql, values)
-            return cursor.fetchall()
-    except pymysql.IntegrityError:
+            return cursor.fetchall() if cursor.description else []
+    except driver.IntegrityError:
         raise
-    except pymysql.MySQLError:
+    except driver.Error:
         local.connection = None
         raise
 
@@ -96,11 +119,11 @@ def add(environ):
     key, author, message = submitted(environ)
     try:
         query(
-            "INSERT INTO entry (entry_key, author, message, written) VALUES (%s, %s, %s, UTC_TIMESTAMP(6))",
-            (key, author, message),
+            "INSERT INTO entry (entry_key, author, message, written) VALUES (%s, %s, %s, %s)",
+            (key, author, message, datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)),
         )
         return "201 Created", as_json(entry_of(key))
-    except pymysql.IntegrityError:
+    except driver.IntegrityError:
         known = entry_of(key)
         if known is None:
             raise
@@ -153,7 +176,7 @@ def application(environ, start_response):
         status, (kind, text) = answer(environ)
     except RefusedError as error:
         status, (kind, text) = "422 Unprocessable Entity", as_json({"error": str(error)})
-    except pymysql.MySQLError as error:
+    except driver.Error as error:
         environ["wsgi.errors"].write(f"annex: {error}\n")
         status, (kind, text) = "503 Service Unavailable", as_json({"error": "the database does not answer"})
     body = text.encode()

@@ -16,7 +16,7 @@ import archives  # noqa: E402
 def build(out: Path) -> Path:
     for archive, names in {
         "annex.zip": ("annex.py", "requirements.txt"),
-        "BDD.zip": ("schema.sql", "base_data.sql"),
+        "BDD.zip": ("schema.sql", "base_data.sql", "postgresql/schema.sql", "postgresql/base_data.sql"),
     }.items():
         archives.write(out / "annex" / archive, {name: (HERE / name).read_bytes() for name in names})
     return out / "annex"

@@ -134,11 +134,12 @@ def texts(engine: str) -> Dict[str, str]:
 
 
 def script(engine: str, statements: Iterator[str]) -> str:
-    # MySQL commits at every CREATE TABLE: there only the presets are all or nothing.
     lines = ["-- Made by dump.py from the models; do not edit."]
-    lines += ["SET NAMES utf8mb4;"] if engine == "mysql" else ["SET client_encoding = 'UTF8';"]
-    lines += ["START TRANSACTION;"]
-    return "\n".join([*lines, *statements, "COMMIT;", ""])
+    if engine == "postgresql":
+        # Whoever loads it says where the transaction ends: psql --single-transaction.
+        return "\n".join([*lines, "SET client_encoding = 'UTF8';", *statements, ""])
+    # MySQL commits at every CREATE TABLE: there only the presets are all or nothing.
+    return "\n".join([*lines, "SET NAMES utf8mb4;", "START TRANSACTION;", *statements, "COMMIT;", ""])
 
 
 def write(release: str, engine: str, tree: Path, out: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from tests.lab import machines
 from tests.lab.artefacts import build_artefacts
 from tests.lab.docker import LabError
+from tests.lab.engines import client
 from tests.lab.hosts import CHECKOUT, Lab
 from tests.lab.traffic.__main__ import add_windows, passed
 from tests.lab.traffic.timeline import Window
@@ -31,6 +32,7 @@ CONTROL = OUT / "traffic-control.json"
 LIVE = OUT / "traffic-live.json"
 NORMAL, BUSY = 60, 110
 BASELINE_S = 10
+STOCK = "stock"
 CALM_S = 5
 
 
@@ -175,7 +177,8 @@ def traffic_arguments(lab: Lab, out: Path, rate: float) -> list[str]:
 
 def database(lab: Lab, host: str, name: str) -> str:
     """The command that asks a machine's database, without the site in between."""
-    return shlex.join(machines.ssh_command(lab, host, f"sudo mariadb --batch --skip-column-names {name}"))
+    engine = lab.engines[-1 if name == STOCK else 0]
+    return shlex.join(machines.ssh_command(lab, host, client(engine, name)))
 
 
 def moved(events: list[dict[str, object]]) -> bool:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.lab.engines import engines, suite
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LABEL = "ocpizza.cutover=lab"
@@ -25,8 +27,9 @@ class Host:
     shared_media: bool = False
 
 
+OLD = "old"
 HOSTS = (
-    Host("old", "bullseye", 10, ((80, 80),)),
+    Host(OLD, "bullseye", 10, ((80, 80),)),
     Host("db", "trixie", 11),
     Host("app1", "trixie", 12, shared_media=True),
     Host("app2", "trixie", 13, shared_media=True),
@@ -36,14 +39,15 @@ HOSTS = (
 
 @dataclass(frozen=True)
 class Lab:
-    """A named lab and its first port; several can be up at once."""
+    """A named lab, its first port and the engines of its site's databases; several can be up at once."""
 
     name: str
     port: int
+    engines: tuple[str, ...] = field(default_factory=engines)
 
     @classmethod
     def from_environment(cls) -> Lab:
-        """Read LAB and LAB_PORT, as inventories/lab does."""
+        """Read LAB, LAB_PORT and ENGINE, as inventories/lab does."""
         return cls(os.environ.get("LAB") or "cutover-lab", int(os.environ.get("LAB_PORT") or "22000"))
 
     @property
@@ -55,6 +59,10 @@ class Lab:
     def ssh(self) -> Path:
         """The key pair and known_hosts."""
         return self.directory / "ssh"
+
+    def image(self, host: Host) -> str:
+        """What a machine is made from; the old one is as old as its database allows."""
+        return f"cutover-lab:{suite(self.engines) if host.name == OLD else host.suite}"
 
     def container(self, host: Host) -> str:
         """Name of a machine's container."""

@@ -22,7 +22,7 @@ BOOT_SECONDS = 90
 def up(lab: Lab) -> None:
     """Bring every machine up; what is up already is left alone."""
     _script("engine.sh")
-    _script("images.sh", *sorted({host.suite for host in HOSTS}))
+    _script("images.sh", *sorted({lab.image(host).partition(":")[2] for host in HOSTS}))
     _make_key(lab)
     _make_once("network", lab.name, lab)
     _make_once("volume", f"{lab.name}-media", lab)
@@ -115,7 +115,7 @@ def _machine(lab: Lab, host: Host) -> str:
     container = lab.container(host)
     now = state(container)
     if not now:
-        docker("run", "--detach", *_flags(lab, host), f"cutover-lab:{host.suite}")
+        docker("run", "--detach", *_flags(lab, host), lab.image(host))
     elif now != "running":
         docker("start", container)
     _await_boot(lab, host)

@@ -1,6 +1,5 @@
 -- Made by dump.py from the models; do not edit.
 SET client_encoding = 'UTF8';
-START TRANSACTION;
 INSERT INTO "rank" ("id", "name", "level", "duties", "hourly_wage") VALUES (1, 'Apprentice', 10, 'Learns at every station.', '11.65');
 INSERT INTO "rank" ("id", "name", "level", "duties", "hourly_wage") VALUES (2, 'Delivery driver', 20, 'Brings orders to their customers.', '12.10');
 INSERT INTO "rank" ("id", "name", "level", "duties", "hourly_wage") VALUES (3, 'Cook', 30, 'Prepares dough and toppings.', '12.90');
@@ -121,4 +120,3 @@ SELECT setval(pg_get_serial_sequence('"shop_customer"', 'id'), (SELECT max(id) F
 SELECT setval(pg_get_serial_sequence('"shop_employee"', 'id'), (SELECT max(id) FROM "shop_employee"));
 SELECT setval(pg_get_serial_sequence('"django_content_type"', 'id'), (SELECT max(id) FROM "django_content_type"));
 SELECT setval(pg_get_serial_sequence('"auth_permission"', 'id'), (SELECT max(id) FROM "auth_permission"));
-COMMIT;
