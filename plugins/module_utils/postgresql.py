@@ -23,15 +23,15 @@ in the log, so what was written before is still sent, and what arrives from the 
 one row of a catalogue and locks no table, however many there are.
 """
 
+import functools
 import hashlib
-import re
 import threading
 import time
 import urllib.parse
 from queue import Queue
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import pgoutput
+from ansible_collections.ocpizza.cutover.plugins.module_utils import pgoutput, postgresql_obstacles
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, Database, Link, TableName
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_postgresql, schema_for
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_wire import (
@@ -57,8 +57,8 @@ GATE, INSIDE = 1, 2
 EVERYTHING = "insert, update, delete, truncate"
 # A link with nothing to do hears from its server twice a minute.
 SILENCE_S = 40
-# Less than this to apply is no lag.
-NOTHING_BYTES = 1 << 20
+# One that fails does so sooner.
+PROBATION_S = 3
 VERSION = "ocpizza.cutover 1"
 
 SCHEMA = """
@@ -150,14 +150,6 @@ def conninfo(account: Dict[str, Any], database: str) -> str:
     )
 
 
-def read_conninfo(text: str) -> Dict[str, str]:
-    """The parts of what ``conninfo()`` wrote."""
-    return {
-        key: re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
-        for key, value in re.findall(r"(\w+)='((?:[^'\\]|\\.)*)'", text, re.DOTALL)
-    }
-
-
 def write_position(parts: Dict[str, str]) -> str:
     """A position of several databases as one text."""
     return ",".join("{0}={1}".format(urllib.parse.quote(name, safe=""), parts[name]) for name in sorted(parts))
@@ -202,7 +194,6 @@ class PostgreSQL(Database):
         self.key = int(hashlib.sha256(self.name.encode("utf-8")).hexdigest()[:8], 16) >> 1
         self.own_marker = "{0}.marker_{1}".format(self.schema, side)
         self.other_marker = "{0}.marker_{1}".format(self.schema, OTHER[side])
-        self._publishers = {}  # type: Dict[str, Any]
 
     @classmethod
     def open_server(
@@ -554,6 +545,23 @@ class PostgreSQL(Database):
         """This server's own marker in each database: the other one's is not sent on."""
         return [(database, self.own_marker) for database in self.databases]
 
+    def kept_from(self, database: str, slot: str) -> str:
+        """From where a slot keeps the log; '' where it is not there. A reader that has just ended is waited for."""
+        until = time.monotonic() + 5.0
+        while True:
+            found = self.rows(
+                database,
+                "SELECT confirmed_flush_lsn::text, active FROM pg_replication_slots WHERE slot_name = %s",
+                slot,
+            )
+            if not found:
+                return ""
+            if not found[0][1]:
+                return str(found[0][0])
+            if time.monotonic() > until:
+                raise RuntimeError("the changes of database {0} are followed by another process".format(database))
+            time.sleep(0.02)
+
     def changes(self, credentials: Dict[str, Any], since: str, tables: Sequence[TableName]) -> Iterator[Change]:
         """The row images of the log since a point, as text; each database is followed by a thread.
 
@@ -566,10 +574,7 @@ class PostgreSQL(Database):
         opened = []
         for database, where in read_position(since).items():
             slot, position = where.split("@")
-            found = self.rows(
-                database, "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = %s", slot
-            )
-            if found != [[position]]:
+            if self.kept_from(database, slot) != position:
                 raise RuntimeError(
                     "the log of database {0} is no longer kept from {1} on; run verify.yml".format(database, position)
                 )
@@ -660,23 +665,31 @@ class PostgreSQL(Database):
     # The link from the other server to this one.
 
     def subscription(self, database: str) -> Optional[List[Any]]:
-        """The link's state in one database: enabled, worker, seconds since its last message, how it connects, slot."""
+        """The link's state in one database: enabled, worker, seconds of silence, behind, and of its life.
+
+        The other server says so when it has sent everything, unless it hears at once that all was applied. Seconds
+        behind are those since it last said so, where changes arrived after it and the worker does not wait for
+        more; each server's clock measures its own part of them.
+        """
         found = self.rows(
             database,
             "SELECT s.subenabled, t.pid, extract(epoch FROM clock_timestamp() - t.last_msg_receipt_time)::float8, "
-            "s.subconninfo, s.subslotname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid "
+            "CASE WHEN t.received_lsn <= t.latest_end_lsn OR (t.latest_end_lsn IS NOT NULL "
+            "AND a.wait_event = 'LogicalApplyMain' AND clock_timestamp() - t.last_msg_receipt_time > '500 ms') THEN 0 "
+            "ELSE extract(epoch FROM t.last_msg_send_time - t.latest_end_time + clock_timestamp() "
+            "- t.last_msg_receipt_time) END::float8, "
+            "extract(epoch FROM clock_timestamp() - a.backend_start)::float8 "
+            "FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid "
             "LEFT JOIN pg_stat_subscription t ON t.subid = s.oid AND t.relid IS NULL "
+            "LEFT JOIN pg_stat_activity a ON a.pid = t.pid "
             "WHERE d.datname = current_database() AND s.subname = %s ORDER BY t.pid IS NULL LIMIT 1",
             self.name,
         )
         return found[0] if found else None
 
     def link(self) -> Link:
-        """The state of this server as a replica of the other one: of its databases the worst.
-
-        A worker that fails is started again every few seconds, and is not there in between.
-        """
-        states = [self.link_of(database) for database in self.databases]
+        """The state of this server as a replica of the other one: of its databases the worst."""
+        states = [link_of(database, self.subscription(database)) for database in self.databases]
         lags = [state.lag_seconds for state in states]
         return Link(
             exists=all(state.exists for state in states),
@@ -685,43 +698,6 @@ class PostgreSQL(Database):
             lag_seconds=None if None in lags else max(lag for lag in lags if lag is not None),
             error="; ".join(state.error for state in states if state.error),
         )
-
-    def link_of(self, database: str) -> Link:
-        """The state of the link in one database."""
-        found = self.subscription(database)
-        if found is None:
-            return Link(False, False, False, None, "")
-        enabled, pid, silence, how, slot = found
-        error = ""
-        if not enabled:
-            error = "the subscription in database {0} is disabled".format(database)
-        elif pid is None:
-            error = "the apply worker in database {0} does not run; the server's log says why".format(database)
-        running = enabled and pid is not None
-        receiving = running and silence is not None and silence < SILENCE_S
-        return Link(True, receiving, running, self.lag(database, how, slot) if receiving else None, error)
-
-    def lag(self, database: str, how: str, slot: str) -> Optional[int]:
-        """Seconds behind, as the other server sees it; None where that cannot be told."""
-        for _attempt in range(2):
-            try:
-                if database not in self._publishers:
-                    account = read_conninfo(how)
-                    account["ssl_ca"] = account.pop("sslrootcert", "")
-                    self._publishers[database] = connect(account, min(self.timeout, 5.0), database, typed=True)
-                found = ask(
-                    self._publishers[database],
-                    "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), r.replay_lsn)::float8, "
-                    "extract(epoch FROM greatest(r.replay_lag, clock_timestamp() - r.reply_time))::float8, "
-                    "r.replay_lag IS NULL FROM pg_replication_slots s "
-                    "JOIN pg_stat_replication r ON r.pid = s.active_pid "
-                    "WHERE s.slot_name = %s",
-                    [slot],
-                )
-                return lag_of(*found[0]) if found else None
-            except Exception:
-                self._publishers.pop(database, None)
-        return None
 
     def has_link(self) -> bool:
         """Whether the site's link is defined here, in any database."""
@@ -842,6 +818,19 @@ class PostgreSQL(Database):
             count += len(wanted)
         return count
 
+    def obstacles(self, target: Optional["PostgreSQL"] = None) -> List[Dict[str, str]]:
+        """What stands in the way of moving from this server, or is left behind: {'key', 'title', 'remedy'}."""
+        found = []  # type: List[Dict[str, str]]
+        for database in self.databases:
+            sides = [
+                None if side is None else postgresql_obstacles.facts_of(functools.partial(side.rows, database))
+                for side in (self, target)
+            ]
+            for one in postgresql_obstacles.obstacles(sides[0] or {}, sides[1], len(self.databases)):
+                if one not in found:
+                    found.append(one)
+        return found
+
     # Accounts.
 
     def accounts(self) -> List[str]:
@@ -911,13 +900,23 @@ class PostgreSQL(Database):
         self.rows(self.databases[0], "CHECKPOINT")
 
 
-def lag_of(behind: Optional[float], seconds: Optional[float], unknown: bool) -> Optional[int]:
-    """Seconds of lag from what the publisher says; what is not known is not zero."""
-    if behind is None:
-        return None
-    if behind < NOTHING_BYTES:
-        return 0
-    return None if unknown or seconds is None else int(seconds)
+def link_of(database: str, state: Optional[Sequence[Any]]) -> Link:
+    """The link of one database from its subscription's state; what is not known is not zero.
+
+    A worker that fails is started again every few seconds, is there for an instant, and looks well then.
+    """
+    if state is None:
+        return Link(False, False, False, None, "")
+    enabled, worker, silence, behind, age = state
+    error = ""
+    if not enabled:
+        error = "the subscription in database {0} is disabled".format(database)
+    elif worker is None:
+        error = "the apply worker in database {0} does not run; the server's log says why".format(database)
+    elif age is None or age < PROBATION_S:
+        error = "the apply worker in database {0} has only just been started".format(database)
+    receiving = not error and silence is not None and silence < SILENCE_S
+    return Link(True, receiving, not error, int(behind) if receiving and behind is not None else None, error)
 
 
 SERVER = PostgreSQL

@@ -31,6 +31,7 @@ SESSION = {
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "row_security": "off",
+    "idle_in_transaction_session_timeout": "0",
     "synchronous_commit": "on",
     "client_min_messages": "warning",
     # Compiling a statement takes longer than running it.

@@ -53,7 +53,11 @@ def test_positions_of_databases_with_any_name(parts: dict[str, str]) -> None:
 @given(password=texts, database=filled)
 def test_how_a_subscription_connects(password: str, database: str) -> None:
     account = {"host": "10.0.0.1", "port": 5432, "user": "follower", "password": password, "ssl_ca": "/etc/ca '1'.pem"}
-    parts = postgresql.read_conninfo(postgresql.conninfo(account, database))
+    written = postgresql.conninfo(account, database)
+    parts = {
+        key: re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
+        for key, value in re.findall(r"(\w+)='((?:[^'\\]|\\.)*)'", written, re.DOTALL)
+    }
     assert (parts["dbname"], parts.get("password", "")) == (database, password)
     assert (parts["sslmode"], parts["sslrootcert"]) == ("verify-ca", "/etc/ca '1'.pem")
 
@@ -92,20 +96,25 @@ def test_groups_in_a_circle_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("behind", "seconds", "unknown", "lag"),
+    ("state", "trouble", "lag"),
     [
-        (0.0, None, True, 0),
-        (100.0, 25.0, True, 0),
-        (5e6, None, True, None),
-        (5e6, 3.0, True, None),
-        (5e6, 3.7, False, 3),
-        (None, 1.0, False, None),
+        (None, "there is no replication link", None),
+        ([True, 77, 0.5, 0.0, 60.0], "", 0),
+        ([True, 77, 0.5, 12.7, 60.0], "", 12),
+        ([True, 77, 0.5, None, 60.0], "the replica does not know its lag", None),
+        ([True, 77, None, None, 60.0], "the replica is not connected to its source", None),
+        ([True, 77, 41.0, 0.0, 60.0], "the replica is not connected to its source", None),
+        ([True, 77, 0.1, 0.0, 0.2], "the apply worker in database shop has only just been started", None),
+        ([True, 77, 0.1, 0.0, None], "the apply worker in database shop has only just been started", None),
+        ([True, None, None, 0.0, None], "the apply worker in database shop does not run", None),
+        ([False, None, None, None, None], "the subscription in database shop is disabled", None),
     ],
 )
-def test_lag_that_is_not_known_is_not_zero(
-    behind: float | None, seconds: float | None, unknown: bool, lag: int | None
-) -> None:
-    assert postgresql.lag_of(behind, seconds, unknown) == lag
+def test_a_link_that_is_not_known_to_be_well_is_not(state: list[object] | None, trouble: str, lag: int | None) -> None:
+    link = postgresql.link_of("shop", state)
+    assert link.trouble().startswith(trouble)
+    assert bool(link.trouble()) == bool(trouble)
+    assert link.lag_seconds == lag
 
 
 def test_a_missing_driver_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
