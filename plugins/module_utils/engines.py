@@ -8,11 +8,19 @@ Imported by name, not found by name: Ansible packs what a module imports, and se
 
 from typing import Any
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb, mysql, seed_mariadb, seed_mysql
+from ansible_collections.ocpizza.cutover.plugins.module_utils import (
+    mariadb,
+    mysql,
+    postgresql,
+    seed_mariadb,
+    seed_mysql,
+    seed_postgresql,
+)
 
 ENGINES = {
     "mariadb": (mariadb, seed_mariadb),
     "mysql": (mysql, seed_mysql),
+    "postgresql": (postgresql, seed_postgresql),
 }
 
 
