@@ -8,13 +8,21 @@ from typing import Any, Dict, Iterator, Sequence
 
 try:
     from pymysqlreplication import BinLogStreamReader
-    from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
+    from pymysqlreplication.event import NotImplementedEvent
+    from pymysqlreplication.row_event import (
+        DeleteRowsEvent,
+        PartialUpdateRowsEvent,
+        UpdateRowsEvent,
+        WriteRowsEvent,
+    )
 except ImportError:
     BinLogStreamReader = None
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, TableName
 
 IMAGES = ("values", "before_values", "after_values")
+# Events that hold rows, and that the library passes over in silence.
+COMPRESSED = (40, 166, 167, 168, 169, 170, 171)
 
 
 def follow(settings: Dict[str, Any], position: str, tables: Sequence[TableName], mariadb: bool) -> Iterator[Change]:
@@ -29,12 +37,19 @@ def follow(settings: Dict[str, Any], position: str, tables: Sequence[TableName],
         is_mariadb=mariadb,
         auto_position=position,
         only_schemas=sorted({database for database, _table in tables}),
-        only_events=[WriteRowsEvent, UpdateRowsEvent, DeleteRowsEvent],
+        only_events=[WriteRowsEvent, UpdateRowsEvent, DeleteRowsEvent, PartialUpdateRowsEvent, NotImplementedEvent],
+        filter_non_implemented_events=False,
         ignore_decode_errors=False,
     )
     wanted = set(tables)
     for event in reader:
-        if (event.schema, event.table) in wanted:
+        if isinstance(event, NotImplementedEvent):
+            if event.event_type in COMPRESSED:
+                raise RuntimeError(
+                    "it has compressed transactions. Turn {0} off on that server, and have every session connect "
+                    "anew".format("log_bin_compress" if mariadb else "binlog_transaction_compression")
+                )
+        elif (event.schema, event.table) in wanted:
             yield change_of(event)
 
 

@@ -12,6 +12,14 @@ Obstacle = Dict[str, str]
 # SHOW REPLICA STATUS, CHANGE REPLICATION SOURCE TO and performance_schema.processlist as they are used here.
 OLDEST = (8, 0, 23)
 
+# Each session takes its own copy of these when it begins, so setting them is not enough.
+WHOLE_ROWS = {
+    "binlog_format": "ROW",
+    "binlog_row_image": "FULL",
+    "binlog_row_value_options": "",
+    "binlog_transaction_compression": "OFF",
+}
+
 
 def _obstacle(key: str, title: str, remedy: str) -> Obstacle:
     return {"key": "database." + key, "title": title, "remedy": remedy}
@@ -90,12 +98,12 @@ def _logs(side: str, facts: Dict[str, Any]) -> Iterator[Obstacle]:
             "The {0} leaves databases out of its binary log".format(side),
             "Remove binlog-do-db and binlog-ignore-db and restart the server; the source's behind the valve",
         )
-    for name, wanted in (("binlog_format", "ROW"), ("binlog_row_image", "FULL"), ("binlog_row_value_options", "")):
+    for name, wanted in WHOLE_ROWS.items():
         value = settings.get(name, wanted)
         if value != wanted:
             yield _obstacle(
                 "binary_log_partial",
-                "{0} is {1} on the {2}: the binary log does not tell every row".format(name, value, side),
+                "{0} is {1} on the {2}: its binary log cannot be read whole".format(name, value, side),
                 "SET PERSIST {0} = '{1}', and have the application connect anew: open sessions keep theirs".format(
                     name, wanted
                 ),

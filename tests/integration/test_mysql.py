@@ -400,6 +400,8 @@ def test_changes_are_seen_as_they_happen(pair: Pair, source: MySQL) -> None:
             "UPDATE pairs SET b = 'moved' WHERE a = 5 AND b = 'k5'",
             "UPDATE keyless SET b = 'y' WHERE a = 2",
             f"UPDATE {Q} SET document = JSON_SET(document, '$.n', 5) WHERE `the id` = 12",
+            "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'",
+            f"UPDATE {Q} SET document = JSON_SET(document, '$.n', 6) WHERE `the id` = 13",
             f"INSERT INTO {Q} (`the id`, latin) VALUES (18446744073709551613, 'é')",
             "DELETE FROM parents WHERE id = 85",
             "INSERT INTO neighbour.t VALUES (7)",
@@ -411,11 +413,25 @@ def test_changes_are_seen_as_they_happen(pair: Pair, source: MySQL) -> None:
     assert changed == {
         "pairs": [(5, "k5"), (5, "moved")],
         "keyless": [(3,)],
-        TABLE: [(12,), (18446744073709551613,)],
+        TABLE: [(12,), (13,), (18446744073709551613,)],
         "parents": [(85,)],
         "children": [(85,)],
     }
     assert sorted(delays)[10] < 250
+
+
+def test_changes_that_cannot_be_read_are_not_passed_over(pair: Pair, source: MySQL) -> None:
+    since = source.changes_from()
+    source.rows(f"UPDATE {D}.vectors SET v = TO_VECTOR('[1,2,3,5]')")
+    with pytest.raises(ValueError, match="not a valid MetadataFieldType"):
+        next(source.changes(pair.credentials("source"), since, [(NAME, "vectors")]))
+    since = source.changes_from()
+    with pair.raw("source", NAME) as client:
+        run(client, "SET SESSION binlog_transaction_compression = ON", "UPDATE parents SET v = v + 1 WHERE id = 72")
+    with pytest.raises(RuntimeError, match="Turn binlog_transaction_compression off"):
+        next(source.changes(pair.credentials("source"), since, [(NAME, "parents")]))
+    with pytest.raises(RuntimeError, match="GTIDs have tags"):
+        source.changes(pair.credentials("source"), f"{source.server_uuid()}:1-5:tag:1", [])
 
 
 def compare(pair: Pair) -> dict[str, Any]:
@@ -583,14 +599,14 @@ def test_proof_and_position_under_load(pair: Pair, source: MySQL, target: MySQL)
     assert not target.wait_for("", 1)
 
 
-BACKSLASH = chr(92)
+PATTERN = D.replace("_", r"\_").replace("%", r"\%")
 ACCOUNTS = f"""
 CREATE USER shop@'%' IDENTIFIED BY 'p', shop@localhost IDENTIFIED BY 'p', reader@'%' IDENTIFIED BY 'p';
 CREATE USER asleep@'%' IDENTIFIED BY 'p', wide@'%' IDENTIFIED BY 'p', dynamic@'%' IDENTIFIED BY 'p';
 CREATE USER by_role@'%' IDENTIFIED BY 'p', wide_by_role@'%' IDENTIFIED BY 'p';
 CREATE ROLE shop_role, wide_role;
 ALTER USER asleep@'%' ACCOUNT LOCK;
-GRANT ALL ON {D.replace("_", BACKSLASH + "_").replace("%", BACKSLASH + "%")}.* TO shop@'%', asleep@'%', wide@'%', dynamic@'%', shop_role;
+GRANT ALL ON {PATTERN}.* TO shop@'%', asleep@'%', wide@'%', dynamic@'%', shop_role;
 GRANT SELECT ON neighbour.* TO shop@localhost, wide_role;
 GRANT SELECT (a) ON {D}.pairs TO reader@'%';
 GRANT SELECT ON *.* TO wide@'%';

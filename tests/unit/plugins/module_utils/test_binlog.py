@@ -1,0 +1,62 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is made of the events of a binary log."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pymysqlreplication.event import NotImplementedEvent
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import binlog
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change
+
+ORDERS = ("shop", "orders")
+
+
+def unknown(kind: int) -> Any:
+    event = NotImplementedEvent.__new__(NotImplementedEvent)
+    event.event_type = kind
+    return event
+
+
+def followed(monkeypatch: pytest.MonkeyPatch, events: list[Any], mariadb: bool = False) -> list[Change]:
+    monkeypatch.setattr(binlog, "BinLogStreamReader", lambda **_settings: iter(events))
+    return list(binlog.follow({}, "", [ORDERS], mariadb))
+
+
+def rows(table: str, *found: dict[str, Any]) -> Any:
+    return SimpleNamespace(schema="shop", table=table, rows=list(found))
+
+
+def test_every_image_of_the_wanted_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [
+        rows("orders", {"values": {"id": 1}}),
+        rows("others", {"values": {"id": 2}}),
+        rows("orders", {"before_values": {"id": 3}, "after_values": {"id": 4}}),
+    ]
+    assert followed(monkeypatch, events) == [
+        Change(ORDERS, [{"id": 1}]),
+        Change(ORDERS, [{"id": 3}, {"id": 4}]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mariadb", "kind", "setting"), [(False, 40, "binlog_transaction_compression"), (True, 167, "log_bin_compress")]
+)
+def test_compressed_rows_are_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch, mariadb: bool, kind: int, setting: str
+) -> None:
+    with pytest.raises(RuntimeError, match=f"Turn {setting} off"):
+        followed(monkeypatch, [unknown(kind)], mariadb)
+
+
+def test_other_events_are_of_no_concern(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert followed(monkeypatch, [unknown(42), unknown(34)]) == []
+
+
+def test_without_the_library_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binlog, "BinLogStreamReader", None)
+    with pytest.raises(RuntimeError, match=r"agent\.pyz"):
+        list(binlog.follow({}, "", [ORDERS], False))
