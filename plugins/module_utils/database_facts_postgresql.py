@@ -94,13 +94,13 @@ def database_script(site: str = "") -> str:
     schema = literal("cutover_" + site.replace("-", "_"))
     # Names are made by format(): they can be read by people and be given to SQL.
     full = "format('%I.%I', n.nspname, c.relname)"
-    listed = (
-        TABLES + "   AND (n.nspname !~ '^cutover_' OR NOT EXISTS (SELECT FROM pg_catalog.pg_class m "
-        "WHERE m.relnamespace = n.oid AND m.relname = 'fence'))\n"
-    )
+    listed = TABLES + "   AND coalesce(obj_description(n.oid, 'pg_namespace'), '') NOT LIKE 'ocpizza.cutover%'\n"
     script = r"""
-SELECT json_build_array('table', {full}, c.relpersistence, c.relreplident, greatest(c.reltuples, 0)::bigint,
-       EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), c.relkind)
+SELECT json_build_array('table', {full}, c.relpersistence, greatest(c.reltuples, 0)::bigint,
+       EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate
+               AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS (
+                 SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+                 AND NOT a.attnotnull)), c.relkind)
 {listed}   AND c.relkind IN ('r', 'p') ORDER BY 1::text;
 SELECT json_build_array(CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
                                        WHEN 'f' THEN 'foreign table' ELSE 'sequence' END, {full})
@@ -118,15 +118,12 @@ SELECT json_build_array('extension', extname) FROM pg_catalog.pg_extension WHERE
 SELECT json_build_array('generated', format('%I.%I.%I', table_schema, table_name, column_name))
   FROM information_schema.columns WHERE is_generated = 'ALWAYS' ORDER BY 1::text;
 SELECT json_build_array('large objects', count(*)) FROM pg_catalog.pg_largeobject_metadata;
-WITH owned(role, acl) AS (
-  SELECT datdba, datacl FROM pg_catalog.pg_database WHERE datname = current_database()
-  UNION ALL SELECT nspowner, nspacl FROM pg_catalog.pg_namespace
-  UNION ALL SELECT relowner, relacl FROM pg_catalog.pg_class
-  UNION ALL SELECT proowner, proacl FROM pg_catalog.pg_proc
-  UNION ALL SELECT defaclrole, defaclacl FROM pg_catalog.pg_default_acl
-), named(role) AS (SELECT role FROM owned UNION SELECT (aclexplode(acl)).grantee FROM owned)
-SELECT DISTINCT json_build_array('account', r.rolname)::text FROM named JOIN pg_catalog.pg_roles r ON r.oid = named.role
- WHERE r.oid >= 16384 AND r.rolname !~ '^cutover' ORDER BY 1;
+SELECT DISTINCT json_build_array('account', r.rolname)::text
+  FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid
+  JOIN pg_catalog.pg_database d
+    ON d.oid = CASE WHEN s.classid = 'pg_catalog.pg_database'::regclass THEN s.objid ELSE s.dbid END
+ WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND d.datname = current_database()
+   AND r.rolname !~ '^cutover' ORDER BY 1;
 """.format(full=full, listed=listed)
     if site:
         # The table may not be there, so the question is put only where it is.
@@ -189,15 +186,15 @@ def add_contents(database: Dict[str, Any], rows: Sequence[List[Any]]) -> bool:
 
 
 def _add_table(database: Dict[str, Any], values: List[Any]) -> None:
-    name, persistence, identity, rows, primary, kind = values
+    name, persistence, rows, keyed, kind = values
     database["tables"].append(name)
     # The rows of a partitioned table are those of its partitions.
     if kind == "r":
         database["rows"] += int(rows)
     if persistence == "u":
         database["unlogged"].append(name)
-    # A key that the owner has chosen for replication will do as well as the primary one.
-    if not primary and identity != "i":
+    # A unique key without NULL does as well as the primary one.
+    if not keyed and kind == "r":
         database["without_key"].append(name)
 
 

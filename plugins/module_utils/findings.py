@@ -5,10 +5,16 @@
 
 import ipaddress
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-INHIBITOR, WARNING, INFO = "inhibitor", "warning", "info"
-SEVERITIES = (INHIBITOR, WARNING, INFO)
+from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_databases
+from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import (
+    INHIBITOR,
+    SEVERITIES,
+    WARNING,
+    Finding,
+    join,
+)
 
 DOMAIN = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$")
 NAME = re.compile(r"^[a-z][a-z0-9-]{0,30}$")
@@ -20,25 +26,16 @@ DISK_MARGIN = 1024**3
 MAX_SKEW_S = 60.0
 
 
-class Finding(NamedTuple):
-    """One finding: what was seen, why it matters, what to do about it."""
-
-    key: str
-    severity: str
-    title: str
-    reason: str
-    remedy: str
-    waived: bool = False
-
-
 def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
     """All findings, the gravest first, those that are waived by name marked as such.
 
-    ``facts`` has ``site`` (name, domains, databases, upstream, addresses by host), ``source`` (what discovery
-    found) and ``targets`` (host to what host_info told, with ``groups`` and, for databases, ``database``).
+    ``facts`` has ``site`` (name, domains, engines with their databases, upstream, addresses by host, target_address,
+    database_address, ``space``: for source and target the paths with the engines that need room there), ``source``
+    (what discovery found) and ``targets`` (host to what host_info told, with ``groups`` and, for databases,
+    ``databases`` by engine and ``planned``, what the inventory wants of the server).
     """
     found = []  # type: List[Finding]
-    for check in (_site, _hosts, _databases, _replication, _web, _valve, _space, _clocks, _network):
+    for check in (_site, _addresses, _hosts, findings_databases.decide, _web, _valve, _space, _clocks, _network):
         found.extend(check(facts))
     marked = [finding._replace(waived=finding.key in waive) for finding in found]
     return sorted(marked, key=lambda finding: SEVERITIES.index(finding.severity))
@@ -59,11 +56,6 @@ def describe(finding: Finding) -> str:
 def standing(findings: Sequence[Finding]) -> List[Finding]:
     """The inhibitors that stand."""
     return [finding for finding in findings if finding.severity == INHIBITOR and not finding.waived]
-
-
-def _join(names: Sequence[str], most: int = 10) -> str:
-    text = ", ".join(sorted(names)[:most])
-    return text + (" and {0} more".format(len(names) - most) if len(names) > most else "")
 
 
 def _size(count: float) -> str:
@@ -96,7 +88,7 @@ def _site(facts: Dict[str, Any]) -> Iterator[Finding]:
             "site.placeholder",
             INHIBITOR,
             "The inventory still has the example's values",
-            "{0} is reserved for documentation.".format(_join(placeholders)),
+            "{0} is reserved for documentation.".format(join(placeholders)),
             "Put your own domains and addresses into the inventory.",
         )
 
@@ -107,6 +99,24 @@ def _is_placeholder(address: str) -> bool:
     except ValueError:
         return False
     return any(parsed in ipaddress.ip_network(network) for network in PLACEHOLDER_NETWORKS)
+
+
+def _addresses(facts: Dict[str, Any]) -> Iterator[Finding]:
+    site = facts["site"]
+    named = [("site_target_address", site["target_address"]), ("site_database_address", site["database_address"])]
+    named += [("site_address of {0}".format(host), address) for host, address in sorted(site["addresses"].items())]
+    for name, address in named:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            yield Finding(
+                "site.address_not_ip",
+                INHIBITOR,
+                "An address is not one",
+                "{0} is '{1}'. The valve, the web server's proxy and the databases' rules of access take an IP "
+                "address.".format(name, address),
+                "Write the IP address in the inventory; a name would be looked up while requests wait.",
+            )
 
 
 def _hosts(facts: Dict[str, Any]) -> Iterator[Finding]:
@@ -152,115 +162,6 @@ def _release(text: str) -> Tuple[str, float]:
         return "", 999.0
 
 
-def _version(text: str) -> Tuple[int, ...]:
-    """10.5.29-MariaDB and 1:11.8.6-0+deb13u1 as (10, 5) and (11, 8)."""
-    match = re.search(r"(\d+)\.(\d+)", text.partition(":")[2] if re.match(r"\d+:", text) else text)
-    return (int(match.group(1)), int(match.group(2))) if match else ()
-
-
-def _databases(facts: Dict[str, Any]) -> Iterator[Finding]:
-    server = facts["source"]["database"]
-    if not server["running"]:
-        yield Finding(
-            "database.not_running",
-            INHIBITOR,
-            "The source's database server does not answer",
-            "The client said: {0}".format(server.get("error") or "there is no client on the source"),
-            "Start it, and let root log in through its socket.",
-        )
-        return
-    for name in facts["site"]["databases"]:
-        database = server["databases"][name]
-        if not database["exists"]:
-            yield Finding(
-                "database.missing",
-                INHIBITOR,
-                "A database is not there",
-                "There is no database '{0}' on the source.".format(name),
-                "Correct site_databases; the server has {0}.".format(_join(server["other_databases"]) or "none"),
-            )
-            continue
-        others = {engine: tables for engine, tables in database["engines"].items() if engine != "InnoDB"}
-        for engine, tables in sorted(others.items()):
-            yield Finding(
-                "database.engine_not_transactional",
-                INHIBITOR,
-                "Tables cannot be copied consistently",
-                "Database {0} keeps {1} in {2}.".format(name, _join(tables), engine or "an unknown engine"),
-                "ALTER TABLE … ENGINE=InnoDB on the source.",
-            )
-        if database["without_key"]:
-            yield Finding(
-                "database.table_without_key",
-                INHIBITOR,
-                "Rows cannot be told apart",
-                "Tables of {0} without primary key: {1}. If they change during the switchover, nothing can "
-                "be proven of them.".format(name, _join(database["without_key"])),
-                "Give each a primary key, or waive this if nothing writes to them.",
-            )
-        if database["events"]:
-            yield Finding(
-                "database.events",
-                INFO,
-                "The database has events",
-                "Events of {0}: {1}. They stay off on the target.".format(name, _join(database["events"])),
-                "Turn event_scheduler on at the target after the switchover.",
-            )
-
-
-def _replication(facts: Dict[str, Any]) -> Iterator[Finding]:
-    server = facts["source"]["database"]
-    if not server["running"]:
-        return
-    ours = server["settings"].get("version", "")
-    for host, target in sorted(facts["targets"].items()):
-        if "database" not in target.get("groups", []) or target.get("unreachable"):
-            continue
-        package = target.get("packages", {}).get("mariadb-server", {})
-        running = target.get("database", {}).get("settings", {}).get("version", "")
-        theirs = running or package.get("installed") or package.get("candidate") or ""
-        if running and ("mariadb" in running.lower()) != ("mariadb" in ours.lower()):
-            yield Finding(
-                "database.replication_impossible",
-                INHIBITOR,
-                "The two servers cannot replicate",
-                "The source runs {0}, {1} runs {2}.".format(ours, host, running),
-                "Use the same kind of server on the target.",
-            )
-        elif not theirs:
-            yield Finding(
-                "database.no_package",
-                INHIBITOR,
-                "The target has no database server to install",
-                "{0} knows no package mariadb-server.".format(host),
-                "Correct its package sources and run 'apt-get update' there.",
-            )
-        elif _version(theirs) < _version(ours):
-            yield Finding(
-                "database.target_older",
-                INHIBITOR,
-                "The target's database is older than the source's",
-                "The source runs {0}, {1} has {2}; replication goes to newer servers only.".format(ours, host, theirs),
-                "Install at least the source's version on the target.",
-            )
-    if server["settings"].get("log_bin") == "OFF":
-        yield Finding(
-            "database.restart_needed",
-            INFO,
-            "The source's database server will be restarted once",
-            "Its binary log is off. The restart is done behind the valve: requests wait, none is refused.",
-            "Nothing to do; choose a quiet hour for replicate.yml.",
-        )
-    if server["other_databases"]:
-        yield Finding(
-            "database.shared_server",
-            WARNING if not facts["site"].get("neighbours") else INFO,
-            "Others use the same database server",
-            "It has databases that are not the site's: {0}.".format(_join(server["other_databases"])),
-            "Name the sites that use them in site_neighbours, so that their requests wait during a restart too.",
-        )
-
-
 def _web(facts: Dict[str, Any]) -> Iterator[Finding]:
     web = facts["source"]["web"]
     if not web["config"]:
@@ -278,7 +179,7 @@ def _web(facts: Dict[str, Any]) -> Iterator[Finding]:
             "web.modules_missing",
             INHIBITOR,
             "Apache cannot pass requests on",
-            "Modules that are neither loaded nor on the disk: {0}.".format(_join(missing)),
+            "Modules that are neither loaded nor on the disk: {0}.".format(join(missing)),
             "Install the package that brings them.",
         )
     loadable = [name for name in NEEDED_MODULES if name not in web["modules"] and name in web["available"]]
@@ -287,7 +188,7 @@ def _web(facts: Dict[str, Any]) -> Iterator[Finding]:
             "web.modules_not_loaded",
             WARNING,
             "Apache has to load modules",
-            "{0} will be loaded when the valve is put in place, with a graceful reload.".format(_join(loadable)),
+            "{0} will be loaded when the valve is put in place, with a graceful reload.".format(join(loadable)),
             "Run a2enmod {0} in a quiet hour beforehand.".format(" ".join(loadable)),
         )
     for domain, places in sorted(web["domains"].items()):
@@ -321,7 +222,7 @@ def _web(facts: Dict[str, Any]) -> Iterator[Finding]:
             "vhost.upstream_differs",
             INHIBITOR,
             "The site's requests go elsewhere than expected",
-            "site_upstream is {0}, the virtual hosts pass on to {1}.".format(upstream, _join(addresses)),
+            "site_upstream is {0}, the virtual hosts pass on to {1}.".format(upstream, join(addresses)),
             "Set site_upstream to where the application listens.",
         )
 
@@ -352,21 +253,38 @@ def _valve(facts: Dict[str, Any]) -> Iterator[Finding]:
 
 
 def _space(facts: Dict[str, Any]) -> Iterator[Finding]:
-    databases = facts["source"]["database"]["databases"].values()
-    needed = 2 * sum(database["bytes"] for database in databases) + DISK_MARGIN
-    places = [("source", path, one) for path, one in facts["source"]["machine"]["paths"].items()]
-    for host, target in sorted(facts["targets"].items()):
-        if "database" in target.get("groups", []):
-            places += [(host, path, one) for path, one in target.get("paths", {}).items()]
-    for host, path, one in places:
-        if one["free"] < needed:
-            yield Finding(
-                "disk.too_small",
-                INHIBITOR,
-                "A disk is too small",
-                "{0} has {1} free at {2}; the copies need {3}.".format(host, _size(one["free"]), path, _size(needed)),
-                "Free space there, or give the path a file system of its own.",
-            )
+    sizes = {
+        engine: sum(database["bytes"] for database in server["databases"].values())
+        for engine, server in facts["source"]["databases"].items()
+    }
+    hosts = [("source", "source", facts["source"]["machine"])]
+    hosts += [
+        (host, "target", target)
+        for host, target in sorted(facts["targets"].items())
+        if "database" in target.get("groups", [])
+    ]
+    for host, side, machine in hosts:
+        # What lies on one file system needs its room together.
+        shared = {}  # type: Dict[Any, List[Tuple[str, float, float]]]
+        for path, one in sorted(machine.get("paths", {}).items()):
+            engines = facts["site"]["space"][side].get(path, sizes)
+            needed = sum(sizes.get(engine, 0) for engine in engines)
+            # The target takes the copy and its log; the source's copies are counted where they are kept.
+            needed *= 2 if side == "target" else 1
+            shared.setdefault(one.get("device", path), []).append((path, needed, one["free"]))
+        for places in shared.values():
+            total = sum(needed for _path, needed, _free in places) + DISK_MARGIN
+            free = min(free for _path, _needed, free in places)
+            if free < total:
+                yield Finding(
+                    "disk.too_small",
+                    INHIBITOR,
+                    "A disk is too small",
+                    "{0} has {1} free at {2}; the copies need {3}.".format(
+                        host, _size(free), join([path for path, _needed, _free in places]), _size(total)
+                    ),
+                    "Free space there, or give the path a file system of its own.",
+                )
 
 
 def _clocks(facts: Dict[str, Any]) -> Iterator[Finding]:

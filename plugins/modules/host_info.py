@@ -74,7 +74,9 @@ socket_proxyd:
   type: str
   returned: success
 paths:
-  description: For each path its size (C(used)) and the free space of its file system (C(free)), in bytes.
+  description: >-
+    For each path its size (C(used)) and the free space of its file system (C(free)), in bytes, and the number of that
+    file system (C(device)).
   type: dict
   returned: success
 packages:
@@ -128,7 +130,12 @@ def space(path):
     existing = os.path.abspath(path)
     while not os.path.exists(existing):
         existing = os.path.dirname(existing)
-    return {"used": used, "free": shutil.disk_usage(existing).free, "exists": os.path.exists(path)}
+    return {
+        "used": used,
+        "free": shutil.disk_usage(existing).free,
+        "device": os.stat(existing).st_dev,
+        "exists": os.path.exists(path),
+    }
 
 
 def reach(endpoint, timeout):

@@ -79,10 +79,13 @@ def test_what_is_in_a_database(found: dict[str, Any]) -> None:
     assert stock["large_objects"] == 1
 
 
-def test_an_empty_database_is_empty(found: dict[str, Any]) -> None:
+def test_a_database_with_one_table(found: dict[str, Any]) -> None:
     odd = found["databases"][ODD]
     assert facts.add_contents(odd, rows(answers(13)[ODD])) is False
-    assert [odd[kind] for kind in facts.LISTS] == [[]] * len(facts.LISTS)
+    assert {kind: odd[kind] for kind in facts.LISTS if odd[kind]} == {
+        "tables": ['public."ä"'],
+        "without_key": ['public."ä"'],
+    }
 
 
 def test_databases_share_no_lists() -> None:
@@ -93,8 +96,14 @@ def test_databases_share_no_lists() -> None:
 
 def test_a_partitioned_tables_rows_are_counted_once() -> None:
     found = facts.parse([], ["a"])["databases"]["a"]
-    facts.add_contents(found, [["table", "p", "p", "d", 7, True, "p"], ["table", "p1", "p", "d", 7, True, "r"]])
+    facts.add_contents(found, [["table", "p", "p", 7, True, "p"], ["table", "p1", "p", 7, True, "r"]])
     assert found["rows"] == 7
+
+
+def test_the_key_of_a_partitioned_table_is_that_of_its_parts() -> None:
+    found = facts.parse([], ["a"])["databases"]["a"]
+    facts.add_contents(found, [["table", "p", "p", 0, False, "p"], ["table", "p1", "p", 0, False, "r"]])
+    assert found["without_key"] == ["p1"]
 
 
 def test_only_a_site_is_asked_for_its_fence() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import findings
 
+MYSQL_SETTINGS = {"log_bin": "ON", "binlog_format": "ROW", "server_id": "1"}
 DATABASE = {
     "exists": True,
     "bytes": 10**9,
@@ -20,10 +21,18 @@ HEALTHY = {
     "site": {
         "name": "pizza",
         "domains": ["pizza.test"],
-        "databases": ["pizza"],
+        "engines": {"mariadb": ["pizza"]},
         "upstream": "127.0.0.1:8000",
         "neighbours": [],
         "addresses": {"old": "10.0.0.1", "db": "10.0.0.2"},
+        "target_address": "10.0.0.3",
+        "database_address": "10.0.0.2",
+        "space": {
+            "source": {"/var/lib/mysql": ["mariadb"], "/var/backups": ["mariadb"]},
+            "target": {"/var/lib/mysql": ["mariadb"]},
+        },
+        "source_ids": {"server_id": 1, "gtid_domain_id": 0},
+        "source_settings": {},
     },
     "source": {
         "host": "old",
@@ -32,7 +41,10 @@ HEALTHY = {
             "release": "debian 11",
             "systemd": 247,
             "socket_proxyd": "/lib/systemd/systemd-socket-proxyd",
-            "paths": {"/var/lib/mysql": {"free": 10**12}},
+            "paths": {
+                "/var/lib/mysql": {"free": 10**12, "device": 1},
+                "/var/backups": {"free": 10**12, "device": 1},
+            },
         },
         "web": {
             "config": "/etc/apache2/apache2.conf",
@@ -41,11 +53,13 @@ HEALTHY = {
             "domains": {"pizza.test": [PLACE]},
             "vhosts": [VHOST],
         },
-        "database": {
-            "running": True,
-            "settings": {"version": "10.5.29-MariaDB", "log_bin": "ON"},
-            "databases": {"pizza": DATABASE},
-            "other_databases": [],
+        "databases": {
+            "mariadb": {
+                "running": True,
+                "settings": {"version": "10.5.29-MariaDB", **MYSQL_SETTINGS},
+                "databases": {"pizza": DATABASE},
+                "other_databases": [],
+            }
         },
         "reach": {"10.0.0.2:3306": "refused"},
     },
@@ -55,10 +69,11 @@ HEALTHY = {
             "release": "debian 13",
             "groups": ["database", "target"],
             "packages": {"mariadb-server": {"installed": "", "candidate": "1:11.8.6-0+deb13u1"}},
-            "paths": {"/var/lib/mysql": {"free": 10**12}},
+            "paths": {"/var/lib/mysql": {"free": 10**12, "device": 5}},
             "reach": {"10.0.0.1:3306": "open"},
             "skew_s": 1.5,
-            "database": {},
+            "databases": {"mariadb": {}},
+            "planned": {"mysql_settings": {"server-id": 2, "gtid_domain_id": 2}, "flavour": "mariadb"},
         }
     },
 }
@@ -68,6 +83,10 @@ def test_nothing_to_find():
     assert findings.decide(HEALTHY) == []
 
 
+DOWN = {"running": False, "databases": {}}
+SERVER = ["source", "databases", "mariadb"]
+SHOP = [*SERVER, "databases", "pizza"]
+TARGET = ["targets", "db"]
 CASES = [
     ("site.name_invalid", ["site", "name"], "Pizza!", "'Pizza!'"),
     ("site.domain_invalid", ["site", "domains"], ["http://pizza.test"], "'http://pizza.test'"),
@@ -82,31 +101,37 @@ CASES = [
     ("target.same_as_source", ["targets", "db", "machine_id"], "aaa", "same machine-id"),
     ("target.same_as_source", ["site", "addresses", "db"], "10.0.0.1", "same address"),
     ("target.release_older", ["targets", "db", "release"], "debian 10", "debian 10"),
-    ("database.not_running", ["source", "database", "running"], False, "no client"),
-    ("database.missing", ["source", "database", "databases", "pizza", "exists"], False, "no database 'pizza'"),
+    ("database.not_running", [*SERVER, "running"], False, "MariaDB: there is no client on the source"),
+    ("database.not_running", SERVER, {**DOWN, "error": "Can't connect."}, "MariaDB: Can't connect. Remedy"),
+    ("database.wrong_engine", [*SERVER, "settings", "version"], "8.0.44", "says mariadb, the source runs MySQL 8.0.44"),
+    ("database.missing", [*SHOP, "exists"], False, "no database 'pizza' in the source's MariaDB"),
+    ("database.missing", [*SHOP], {"exists": False, "bytes": 0}, "the server has no others"),
+    ("database.engine_not_transactional", [*SHOP, "engines"], {"MyISAM": ["x"]}, "x in MyISAM"),
+    ("database.table_without_key", [*SHOP, "without_key"], ["log"], "pizza without primary key: log"),
+    ("database.events", [*SHOP, "events"], ["nightly"], "nightly"),
+    ("database.source_too_old", [*SERVER, "settings", "version"], "10.1.48-MariaDB", "needs 10.2 at least"),
     (
-        "database.engine_not_transactional",
-        ["source", "database", "databases", "pizza", "engines"],
-        {"MyISAM": ["x"]},
-        "x in MyISAM",
+        "database.replication_impossible",
+        [*TARGET, "databases", "mariadb"],
+        {"settings": {"version": "9.7.0"}},
+        "The source runs MariaDB 10.5.29-MariaDB, db runs 9.7.0",
     ),
-    (
-        "database.table_without_key",
-        ["source", "database", "databases", "pizza", "without_key"],
-        ["log"],
-        "pizza without primary key: log",
-    ),
-    ("database.events", ["source", "database", "databases", "pizza", "events"], ["nightly"], "nightly"),
-    ("database.replication_impossible", ["targets", "db", "database"], {"settings": {"version": "9.7.0"}}, "9.7.0"),
-    ("database.no_package", ["targets", "db", "packages"], {}, "no package mariadb-server"),
+    ("database.replication_impossible", [*TARGET, "planned", "flavour"], "mysql", "db is to get MySQL"),
+    ("database.no_package", [*TARGET, "packages"], {}, "no package mariadb-server"),
     (
         "database.target_older",
-        ["targets", "db", "packages", "mariadb-server", "candidate"],
+        [*TARGET, "packages", "mariadb-server", "candidate"],
         "1:10.3.1",
         "newer servers only",
     ),
-    ("database.restart_needed", ["source", "database", "settings", "log_bin"], "OFF", "binary log is off"),
-    ("database.shared_server", ["source", "database", "other_databases"], ["annex"], "annex"),
+    ("database.same_server_id", [*TARGET, "planned", "mysql_settings", "server-id"], 1, "server_id is 1 on"),
+    ("database.same_gtid_domain_id", [*TARGET, "planned", "mysql_settings"], {"server_id": 3}, "domain_id is 0 on"),
+    ("database.restart_needed", [*SERVER, "settings", "log_bin"], "OFF", "binary log is off"),
+    ("database.restart_needed", [*SERVER, "settings", "binlog_format"], "MIXED", "binlog_format is MIXED"),
+    ("database.shared_server", [*SERVER, "other_databases"], ["annex"], "MariaDB has databases that are not"),
+    ("site.address_not_ip", ["site", "target_address"], "web.pizza.fr", "site_target_address is 'web.pizza.fr'"),
+    ("site.address_not_ip", ["site", "database_address"], "", "site_database_address is ''"),
+    ("site.address_not_ip", ["site", "addresses", "old"], "old", "site_address of old is 'old'"),
     ("web.no_apache", ["source", "web", "config"], "", "apache2.conf"),
     ("web.modules_missing", ["source", "web", "modules"], ["proxy"], "proxy_http, rewrite"),
     ("vhost.missing", ["source", "web", "domains", "pizza.test"], [], "pizza.test"),
@@ -115,6 +140,12 @@ CASES = [
     ("valve.systemd_too_old", ["source", "machine", "systemd"], 208, "needs 209"),
     ("valve.socket_proxyd_missing", ["source", "machine", "socket_proxyd"], "", "systemd-socket-proxyd"),
     ("disk.too_small", ["targets", "db", "paths", "/var/lib/mysql", "free"], 10**9, "db has 0.9 GiB free"),
+    (
+        "disk.too_small",
+        ["source", "machine", "paths", "/var/lib/mysql", "free"],
+        3 * 10**9,
+        "source has 2.8 GiB free at /var/backups, /var/lib/mysql; the copies need 2.9 GiB",
+    ),
     ("clock.skew", ["targets", "db", "skew_s"], -90.0, "90 s behind"),
     ("network.unreachable", ["source", "reach"], {"10.0.0.2:3306": "no answer within 3 s"}, "no answer within 3 s"),
 ]
@@ -133,6 +164,22 @@ def test_finding_names_what_where_and_the_remedy(key, path, value, text):
     assert list(found) == [key]
     assert text in findings.describe(found[key])
     assert found[key].remedy.endswith((".", ")."))
+
+
+def test_what_lies_on_two_file_systems_needs_its_room_apart():
+    facts = copy.deepcopy(HEALTHY)
+    facts["source"]["machine"]["paths"]["/var/lib/mysql"] = {"free": 21 * 10**8, "device": 2}
+
+    assert findings.decide(facts) == []
+
+
+def test_a_path_of_ones_own_needs_room_for_all_databases():
+    facts = copy.deepcopy(HEALTHY)
+    facts["source"]["machine"]["paths"] = {"/srv": {"free": 2 * 10**9, "device": 2}}
+
+    (found,) = findings.decide(facts)
+
+    assert "at /srv; the copies need 1.9 GiB" in found.reason
 
 
 def test_modules_that_can_be_loaded_are_no_inhibitor():

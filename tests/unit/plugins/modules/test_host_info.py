@@ -113,10 +113,11 @@ def test_size_and_free_space(host: Host, tmp_path: Path) -> None:
     host.monkeypatch.setattr(host_info.shutil, "disk_usage", usage)
     data, none = str(tmp_path / "data"), str(tmp_path / "none" / "below")
     one = str(tmp_path / "data" / "a")
+    device = tmp_path.stat().st_dev
     assert host.run(paths=[data, none, one])["paths"] == {
-        data: {"used": 120, "free": 7, "exists": True},
-        none: {"used": 0, "free": 7, "exists": False},
-        one: {"used": 100, "free": 7, "exists": True},
+        data: {"used": 120, "free": 7, "device": device, "exists": True},
+        none: {"used": 0, "free": 7, "device": device, "exists": False},
+        one: {"used": 100, "free": 7, "device": device, "exists": True},
     }
     assert asked == [data, str(tmp_path), one]
 
