@@ -12,11 +12,11 @@ import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     database_facts_postgresql,
-    finding,
     findings,
     findings_databases,
-    findings_postgresql,
 )
+from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import join
+from ansible_collections.ocpizza.cutover.plugins.module_utils.findings_postgresql import contents
 from tests.unit.plugins.module_utils.test_findings import HEALTHY
 
 ANSWERS = Path(__file__).parents[1] / "answers"
@@ -316,9 +316,9 @@ def test_the_releases_of_postgresql() -> None:
 
 
 def test_many_names_are_cut_short(elephant: dict[str, Any]) -> None:
-    assert finding.join(["b", "a"]) == "a, b"
+    assert join(["b", "a"]) == "a, b"
     stock = dict(elephant["source"]["databases"]["postgresql"]["databases"]["stock"])
     stock["unlogged"] = [f"public.t{number:02}" for number in range(12)]
-    (found,) = findings_postgresql.contents("stock", stock)
+    (found,) = contents("stock", stock)
     assert "public.t00, public.t01" in found.reason
     assert "public.t09 and 2 more. The target" in found.reason
