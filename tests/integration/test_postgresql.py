@@ -872,6 +872,52 @@ def test_accounts_and_sessions(
     here.before_restart()
 
 
+def test_several_databases_are_fenced_and_marked_together(servers: tuple[Server, Server]) -> None:
+    source = servers[0]
+    names = ["first, one=1", "Second"]
+    for name in names:
+        source.make_database(name, "model 🍕")
+    both = PostgreSQL.open_server(source.credentials, "of-two", names, "source", 10.0)
+    other = PostgreSQL.open_server(source.credentials, "of-two", names[::-1], "source", 10.0)
+    try:
+        both.make_schema()
+        both.make_triggers()
+        assert both.missing_triggers() == []
+        clients = [source.connect(name) for name in names]
+        # One database's gate is held by someone else: then none is closed.
+        ask(other.connections["Second"], "SELECT pg_advisory_lock(%s, 1)", [other.key])
+        assert not both.fence_soft(1)
+        assert not refused(clients[0], "UPDATE public.bare SET a = a WHERE false")
+        other.unfence_soft()
+        assert both.fence_soft()
+        assert [refused(client, "UPDATE public.bare SET a = a WHERE false") for client in clients] == [True, True]
+        both.unfence_soft()
+        both.close()
+        assert both.is_closed()
+        assert both.attempt_write().startswith(FENCE_STATE)
+        both.open()
+        assert both.attempt_write() == ""
+        since = both.changes_from()
+        tables = [("Second", "public.pairs"), ("first, one=1", "public.pairs")]
+        seen = Tracker(
+            lambda: both.changes(source.credentials, since, tables),
+            {name: (["a", "b", "c"], ["a", "b"]) for name in tables},
+            both.marker_tables(),
+        )
+        seen.start()
+        for client in clients:
+            ask(client, "INSERT INTO public.pairs VALUES (-9, 'x', NULL)")
+        token = uuid.uuid4().hex
+        assert both.mark(token).count("#") == 2
+        assert seen.wait_for(token, 5.0)
+        assert seen.drain() == {name: [("-9", "x")] for name in tables}
+        assert both.marked(1) == token
+        end_readers(clients[0])
+    finally:
+        both.drop_fence()
+        both.drop_schema()
+
+
 def test_obstacles(pair: tuple[PostgreSQL, PostgreSQL], clients: tuple[Any, Any]) -> None:
     here, there = pair
     assert {one["key"] for one in here.obstacles(there)} == {"database.without_key"}
