@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import postgresql, postgresql_wire
 from ansible_collections.ocpizza.cutover.plugins.module_utils import proof_postgresql as sql
+from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_fence import table_name
+from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_log import read_position, write_position
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=40)
 filled = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=40)
@@ -47,7 +49,7 @@ def test_positions_in_the_log(position: int) -> None:
 
 @given(st.dictionaries(filled, st.from_regex(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}#\d{1,17}", fullmatch=True), max_size=4))
 def test_positions_of_databases_with_any_name(parts: dict[str, str]) -> None:
-    assert postgresql.read_position(postgresql.write_position(parts)) == parts
+    assert read_position(write_position(parts)) == parts
 
 
 @given(password=texts, database=filled)
@@ -115,6 +117,19 @@ def test_a_link_that_is_not_known_to_be_well_is_not(state: list[object] | None, 
     assert link.trouble().startswith(trouble)
     assert bool(link.trouble()) == bool(trouble)
     assert link.lag_seconds == lag
+
+
+def test_tables_are_named_as_sql_takes_them() -> None:
+    assert table_name("public", "orders") == "public.orders"
+    assert table_name("My schema", 'a"b') == '"My schema"."a""b"'
+
+
+def test_each_site_and_side_has_names_of_its_own() -> None:
+    shop, blog = (postgresql.PostgreSQL({"db": None}, site, "target") for site in ("the-shop", "blog"))
+    assert shop.key != blog.key
+    assert 0 <= shop.key < 2**31  # one of the two numbers of a lock
+    assert (shop.own_marker, shop.other_marker) == ("cutover_the_shop.marker_target", "cutover_the_shop.marker_source")
+    assert (shop.server(), shop.marker_tables()) == (2, [("db", "cutover_the_shop.marker_target")])
 
 
 def test_a_missing_driver_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
