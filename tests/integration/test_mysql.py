@@ -579,7 +579,7 @@ def test_proof_and_position_under_load(pair: Pair, source: MySQL, target: MySQL)
     traffic.start()
     try:
         with pair.raw("source", NAME) as ours, pair.raw("target", NAME) as theirs:
-            settling = proof.Settling(proof.follower(ours, theirs, 5.0))
+            settling = proof.Settling(proof.follower(source, target, 5.0))
             result = proof.compare_database(ours, theirs, NAME, settling, chunk_rows=97)
         waits = []
         for turn in range(30):
@@ -647,8 +647,10 @@ def test_events_run_on_one_side(source: MySQL, target: MySQL) -> None:
 FILTER = "".join(f"replicate-wild-do-table=cutover_oc_shop:{each}\n" for each in MySQL(None, SITE, [NAME]).wildcards())
 
 
-def restart(pair: Pair, side: str) -> None:
-    execute(pair.machines[side].container, "systemctl", "restart", "mysql")
+def restart(pair: Pair, side: str, away: float = 0) -> None:
+    execute(pair.machines[side].container, "systemctl", "stop", "mysql")
+    time.sleep(away)
+    execute(pair.machines[side].container, "systemctl", "start", "mysql")
 
 
 def test_a_restart_keeps_links_and_fence(pair: Pair, source: MySQL) -> None:
@@ -661,7 +663,8 @@ def test_a_restart_keeps_links_and_fence(pair: Pair, source: MySQL) -> None:
             "cat >/etc/mysql/mysql.conf.d/zz-cutover-test.cnf",
             stdin="[mysqld]\n" + FILTER,
         )
-        restart(pair, side)
+        # Longer than MySQL's own replication would try to connect again.
+        restart(pair, side, away=12 if side == "source" else 0)
     origin, destination = pair.database("source"), pair.database("target")
     until(lambda: not origin.link().trouble() and not destination.link().trouble(), 60)
     assert "takes no more writes" in origin.attempt_write()
