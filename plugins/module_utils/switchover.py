@@ -299,8 +299,8 @@ class Switchover:
             missing = database.missing_triggers()
             if missing:
                 problems.append(
-                    "the {0}'s fence does not cover {1}.{2}; run replicate.yml again".format(
-                        side.name, missing[0]["db"], missing[0]["tbl"]
+                    "the fence of {0} does not cover {1}.{2}; run replicate.yml again".format(
+                        self.the(side, database), missing[0]["db"], missing[0]["tbl"]
                     )
                 )
             trouble = database.link().trouble()
@@ -309,8 +309,8 @@ class Switchover:
         for writer in here.writers():
             if writer["seconds"] > self.plan["longest_transaction_s"]:
                 problems.append(
-                    "session {0} of {1} has had a transaction open for {2} s".format(
-                        writer["id"], writer["user"], writer["seconds"]
+                    "session {0} of {1} has had a transaction open for {2} s in {3}".format(
+                        writer["id"], writer["user"], writer["seconds"], self.the(self.origin, here)
                     )
                 )
         return problems
@@ -394,10 +394,14 @@ class Switchover:
         for pair in self.pairs:
             database = pair.origin
             if not database.fence_soft():
-                raise Refused("session {0} holds the fence of another switchover".format(database.fenced_by()))
+                raise Refused(
+                    "session {0} holds the fence of another switchover in {1}".format(
+                        database.fenced_by(), self.the(self.origin, database)
+                    )
+                )
         for pair in self.pairs:
             if not pair.origin.attempt_write():
-                raise Refused("a write on the {0} was let through the fence".format(self.origin.name))
+                raise Refused("a write in {0} was let through the fence".format(self.the(self.origin, pair.origin)))
         for pair in self.pairs:
             self.no_writer(pair.origin)
 
@@ -411,7 +415,9 @@ class Switchover:
                 self.remaining()
             except Refused:
                 raise Refused(
-                    "session {0} of {1} kept a transaction open".format(writers[0]["id"], writers[0]["user"])
+                    "session {0} of {1} kept a transaction open in {2}".format(
+                        writers[0]["id"], writers[0]["user"], self.the(self.origin, database)
+                    )
                 ) from None
             time.sleep(0.005)
 
@@ -461,7 +467,9 @@ class Switchover:
         for pair in self.pairs:
             self.outcome["refused_write"] = pair.origin.attempt_write()
             if not self.outcome["refused_write"]:
-                raise Refused("a write on the {0} was let through after the open".format(self.origin.name))
+                raise Refused(
+                    "a write in {0} was let through after the open".format(self.the(self.origin, pair.origin))
+                )
 
     def fence_hard(self) -> None:
         """After the release: nobody of the site comes back to the origin's databases."""

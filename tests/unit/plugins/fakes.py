@@ -1,5 +1,6 @@
 """Small stand-ins for servers, which remember what was asked of them."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -8,16 +9,18 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import valve
-from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import Link
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, Link, TableName
 
 HEALTHY = Link(True, True, True, 0, "")
 
 
 class FakeDatabase:
-    """One side's MariaDB. ``failing`` maps a method to the error that it raises."""
+    """One side's databases of one engine. ``failing`` maps a method to the error that it raises."""
 
-    def __init__(self, name: str, server: int, calls: list[str]) -> None:
+    def __init__(self, name: str, server: int, calls: list[str], engine: str = "") -> None:
         self.side = name
+        self.engine = engine or "mariadb"
+        self.label = f"{name} {engine}".strip()
         self.name = "cutover_shop"
         self.calls = calls
         self.number = server
@@ -35,9 +38,10 @@ class FakeDatabase:
         self.transactions: list[list[dict[str, Any]]] = []
         self.markers: dict[int, str] = {}
         self.sequence = 0
+        self.log: list[Change] = []
 
     def _called(self, method: str) -> None:
-        self.calls.append(f"{self.side}.{method}")
+        self.calls.append(f"{self.label}.{method}")
         if method in self.failing:
             raise self.failing[method]
 
@@ -53,7 +57,7 @@ class FakeDatabase:
         self._called("is_closed")
         return self.closed
 
-    def fence_soft(self) -> bool:
+    def fence_soft(self, wait: int = 1) -> bool:
         self._called("fence_soft")
         self.soft = self.soft_free
         return self.soft_free
@@ -100,6 +104,28 @@ class FakeDatabase:
         self._called(f"wait_for {position}")
         return self.reached
 
+    def changes_from(self) -> str:
+        self._called("changes_from")
+        return f"0-{self.number}-{self.sequence}"
+
+    def changes(self, credentials: dict[str, Any], since: str, tables: Sequence[TableName]) -> Iterator[Change]:
+        self._called(f"changes {credentials['user']} {since} {list(tables)}")
+        return iter(self.log)
+
+    def marker_tables(self) -> list[TableName]:
+        return [(self.name, "marker")]
+
+    def take_counters(self, origin: Any) -> int:
+        self._called(f"take_counters of {origin.label}")
+        return 1
+
+    def prepare(self, other: Any) -> list[str]:
+        self._called(f"prepare for {other.label}")
+        return []
+
+    def before_restart(self) -> None:
+        self._called("before_restart")
+
     def lock_accounts(self, locked: bool) -> int:
         self._called("lock_accounts" if locked else "unlock_accounts")
         self.locked = locked
@@ -110,9 +136,9 @@ class FakeDatabase:
         return 3
 
 
-def pair(calls: list[str]) -> tuple[FakeDatabase, FakeDatabase]:
-    """Source and target that follow each other; the target is closed."""
-    source, target = FakeDatabase("source", 1, calls), FakeDatabase("target", 2, calls)
+def pair(calls: list[str], engine: str = "") -> tuple[FakeDatabase, FakeDatabase]:
+    """Source and target that follow each other; the target is closed. A named engine is part of what is called."""
+    source, target = FakeDatabase("source", 1, calls, engine), FakeDatabase("target", 2, calls, engine)
     source.peer, target.peer = target, source
     target.closed = True
     return source, target
@@ -121,8 +147,11 @@ def pair(calls: list[str]) -> tuple[FakeDatabase, FakeDatabase]:
 class FakeTracker:
     """Hands over one batch of changes a call."""
 
-    def __init__(self, calls: list[str], *batches: dict[tuple[str, str], list[tuple[Any, ...]]]) -> None:
+    def __init__(
+        self, calls: list[str], *batches: dict[tuple[str, str], list[tuple[Any, ...]]], label: str = "tracker"
+    ) -> None:
         self.calls = calls
+        self.label = label
         self.batches = list(batches)
         self.given_back: list[Any] = []
         self.failure = ""
@@ -130,14 +159,14 @@ class FakeTracker:
         self.seen = True
 
     def wait_for(self, token: str, seconds: float) -> bool:
-        self.calls.append("tracker.wait_for")
+        self.calls.append(f"{self.label}.wait_for")
         return self.seen and not self.failure
 
     def put_back(self, name: tuple[str, str], keys: list[Any]) -> None:
         self.given_back.append((name, keys))
 
     def drain(self) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
-        self.calls.append("tracker.drain")
+        self.calls.append(f"{self.label}.drain")
         return self.batches.pop(0) if self.batches else {}
 
 

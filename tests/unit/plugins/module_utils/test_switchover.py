@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, switchover, valve
-from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import Link
-from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Refused, Side, Steps, Switchover
-from tests.unit.plugins.fakes import HEALTHY, FakeLeash, FakeTracker, chosen, flags, make_valve, pair
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Link
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Pair, Refused, Side, Steps, Switchover
+from tests.unit.plugins.fakes import HEALTHY, FakeDatabase, FakeLeash, FakeTracker, chosen, flags, make_valve, pair
 
 ORDERS = ("shop", "orders")
+BILLS = ("bills", "bill")
 STEPS = ["gate", "keep-alive off", "hold", "drain", "fence", "catch up", "prove", "reverse", "open", "release"]
 
 
@@ -26,6 +27,7 @@ class House:
         self.source, self.target = pair(self.calls)
         self.valve = make_valve(folder)
         self.leash = FakeLeash(self.calls)
+        self.more: list[tuple[FakeDatabase, FakeDatabase, FakeTracker | None]] = []
         self.tracker: FakeTracker | None = FakeTracker(self.calls, {ORDERS: [(1,), (2,)]}, {ORDERS: [(3,)]})
         self.differences: dict[tuple[str, str], list[str]] = {}
         self.compared: list[Any] = []
@@ -48,11 +50,25 @@ class House:
         monkeypatch.setattr(valve, "in_flight", lambda _endpoint: self.running)
         monkeypatch.setattr(switchover, "ask", lambda _health, _timeout: self.answers.pop() if self.answers else "")
 
+    def also(self, engine: str) -> "House":
+        """Give the site the databases of one more engine."""
+        source, target = pair(self.calls, engine)
+        tracker = FakeTracker(self.calls, {BILLS: [(5,)]}, {BILLS: [(6,)]}, label=f"tracker {engine}")
+        self.more.append((source, target, tracker))
+        return self
+
     def sides(self) -> tuple[Side, Side]:
         return (
-            Side("source", self.source, valve.Endpoint("127.0.0.1", 8000, True), {}),  # type: ignore[arg-type]
-            Side("target", self.target, valve.Endpoint("10.0.0.5", 443, False), {}),  # type: ignore[arg-type]
+            Side("source", valve.Endpoint("127.0.0.1", 8000, True), {}),
+            Side("target", valve.Endpoint("10.0.0.5", 443, False), {}),
         )
+
+    def pairs(self, back: bool = False) -> list[Pair]:
+        found = []
+        for source, target, tracker in [(self.source, self.target, self.tracker), *self.more]:
+            origin, destination = (target, source) if back else (source, target)
+            found.append(Pair(origin, destination, self.compare, tracker))  # type: ignore[arg-type]
+        return found
 
     def compare(self, changed: Any) -> dict[tuple[str, str], list[str]]:
         self.compared.append(changed)
@@ -64,9 +80,8 @@ class House:
             self.plan,
             origin,
             destination,
+            self.pairs(back),
             self.valve,
-            self.compare,
-            self.tracker,  # type: ignore[arg-type]
             lambda: self.leash,  # type: ignore[arg-type,return-value]
         )
 
@@ -74,7 +89,7 @@ class House:
         return self.make().run()
 
     def recover(self) -> dict[str, Any]:
-        return switchover.recover("the deadline passed", self.plan, *self.sides(), self.valve)
+        return switchover.recover("the deadline passed", self.plan, *self.sides(), self.pairs(), self.valve)
 
     def told(self) -> list[tuple[str, str]]:
         return [(event["step"], event["status"]) for event in journal.read_events(self.journal)]
@@ -115,6 +130,7 @@ def test_forward_in_order(house: House) -> None:
         "target.wait_for 0-1-3",
         "tracker.wait_for",
         "tracker.drain",
+        "target.take_counters of source",
         "source.link",
         "source.close",
         "target.open",
@@ -137,6 +153,79 @@ def test_back_again_is_the_same_with_the_sides_exchanged(house: House) -> None:
     assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
     assert "target.lock_accounts" in house.calls
     assert "source.unlock_accounts" in house.calls
+
+
+def test_the_way_back_is_followed_from_before_anything_is_held(house: House) -> None:
+    outcome = house.run()
+    # What reaches the destination after this point, and before its first own write, is compared on the way back.
+    assert outcome["followed_from"] == {"mariadb": "0-2-1"}
+    assert house.calls.count("target.changes_from") == 1
+    assert house.calls.index("target.changes_from") < house.calls.index("leash.hold")
+    assert "source.changes_from" not in house.calls
+
+
+def test_a_point_that_cannot_be_taken_refuses_at_the_gate(house: House) -> None:
+    failing("target", "changes_from")(house)
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["reason"], outcome["followed_from"]) == ("refused", "server has gone away", {})
+    assert "leash.hold" not in house.calls
+
+
+def test_several_engines_move_in_one_hold(house: House) -> None:
+    outcome = house.also("postgresql").run()
+    assert (outcome["outcome"], outcome["reason"]) == ("open", "")
+    assert outcome["position"] == "0-1-3; 0-1-3"
+    assert outcome["followed_from"] == {"mariadb": "0-2-1", "postgresql": "0-2-1"}
+    assert outcome["proven_keys"] == 5
+    assert (outcome["accounts_locked"], outcome["sessions_ended"]) == (4, 6)
+    assert [step["name"] for step in outcome["steps"]] == [*STEPS, "fence for good"]
+    # All are closed before any opens.
+    assert house.calls[house.calls.index("leash.hold") :] == [
+        "leash.hold",
+        "source.fence_soft",
+        "source postgresql.fence_soft",
+        "source.attempt_write",
+        "source postgresql.attempt_write",
+        "source.writers",
+        "source postgresql.writers",
+        "source.mark",
+        "source postgresql.mark",
+        "target.wait_for 0-1-3",
+        "tracker.wait_for",
+        "target postgresql.wait_for 0-1-3",
+        "tracker postgresql.wait_for",
+        "tracker.drain",
+        "target.take_counters of source",
+        "tracker postgresql.drain",
+        "target postgresql.take_counters of source postgresql",
+        "source.link",
+        "source postgresql.link",
+        "source.close",
+        "source postgresql.close",
+        "target.open",
+        "target postgresql.open",
+        "source.attempt_write",
+        "source postgresql.attempt_write",
+        "leash.done",
+        "source.lock_accounts",
+        "source postgresql.lock_accounts",
+        "source.end_sessions",
+        "source postgresql.end_sessions",
+        "source.unfence_soft",
+        "source postgresql.unfence_soft",
+    ]
+
+
+def test_several_engines_go_back_too(house: House) -> None:
+    house.also("postgresql")
+    for source, target in ((house.source, house.target), house.more[0][:2]):
+        source.closed, target.closed = True, False
+    valve.raise_flag(house.valve, "moved")
+    outcome = house.make(back=True).run()
+    assert (outcome["outcome"], outcome["direction"]) == ("open", "target to source")
+    opened = [call for call in house.calls if call.endswith((".close", ".open"))]
+    assert opened == ["target.close", "target postgresql.close", "source.open", "source postgresql.open"]
+    assert flags(house.valve) == set()
 
 
 def test_nothing_is_journaled_while_requests_are_held(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,16 +334,24 @@ def other_decided(house: House) -> None:
     ("turn", "step", "reason"),
     [
         (turned("", running=1), "drain", "requests still ran on the source at the deadline"),
-        (turned("source", soft_free=False), "fence", "session 77 holds the fence of another switchover"),
-        (turned("source", refuses=False), "fence", "a write on the source was let through the fence"),
+        (
+            turned("source", soft_free=False),
+            "fence",
+            "session 77 holds the fence of another switchover in the source's database",
+        ),
+        (turned("source", refuses=False), "fence", "a write in the source's database was let through the fence"),
         (failing("source", "fence_soft"), "fence", "server has gone away"),
         (failing("source", "attempt_write"), "fence", "server has gone away"),
-        (no_peer, "catch up", "the target did not reach 0-1-3 in time"),
-        (marker_lost, "catch up", "the target reached the position without the marker row"),
-        (tracker_stops, "catch up", "the binary log was not read to the final position in time"),
+        (no_peer, "catch up", "the target's database did not reach 0-1-3 in time"),
+        (marker_lost, "catch up", "the target's database reached the position without the marker row"),
+        (tracker_stops, "catch up", "the log of changes was not read to the final position in time"),
         (unkeyed_late, "prove", "rows without a key changed in shop.log; give the table a primary key"),
         (rows_differ, "prove", "rows differ: row 3 differs"),
-        (reverse_breaks, "reverse", "reverse replication: the replica is not connected to its source"),
+        (
+            reverse_breaks,
+            "reverse",
+            "reverse replication to the source's database: the replica is not connected to its source",
+        ),
         (other_decided, "open", "the watchdog has released the site"),
     ],
 )
@@ -287,7 +384,10 @@ def test_a_transaction_that_does_not_end_is_named(house: House, monkeypatch: pyt
 
     house.source.writers = writers  # type: ignore[method-assign,assignment]
     outcome = made.run()
-    assert (outcome["outcome"], outcome["reason"]) == ("aborted", "session 9 of cron kept a transaction open")
+    assert (outcome["outcome"], outcome["reason"]) == (
+        "aborted",
+        "session 9 of cron kept a transaction open in the source's database",
+    )
     assert flags(house.valve) == set()
 
 
@@ -336,7 +436,7 @@ def test_after_the_claim_the_way_forward_is_left_to_the_watchdog(house: House, s
 def test_a_write_let_through_after_the_open_is_left_to_the_watchdog(house: House) -> None:
     answers = ["1644 refused", ""]
     house.source.attempt_write = lambda: answers.pop(0)  # type: ignore[method-assign]
-    with pytest.raises(SystemExit, match="a write on the source was let through after the open"):
+    with pytest.raises(SystemExit, match="a write in the source's database was let through after the open"):
         house.run()
     assert {"hold", "valve"} <= flags(house.valve)
 
@@ -353,6 +453,165 @@ def test_what_fails_after_the_release_does_not_call_it_refused(house: House, met
     )
     assert flags(house.valve) == {"moved"}
     assert house.told()[-1] == ("fence for good", "failed")
+
+
+class Second:
+    """The other engine's parts, as attributes of a house would be."""
+
+    def __init__(self, house: House) -> None:
+        self.source, self.target, tracker = house.also("postgresql").more[0]
+        assert tracker
+        self.tracker = tracker
+
+
+def in_hold(database: FakeDatabase, house: House, **attributes: Any) -> None:
+    """Turn a database once the first one's fence is set."""
+    real = house.source.fence_soft
+
+    def fence_soft(wait: int = 1) -> bool:
+        for name, value in attributes.items():
+            setattr(database, name, value)
+        return real(wait)
+
+    house.source.fence_soft = fence_soft  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("side", "attributes", "step", "reason"),
+    [
+        (
+            "source",
+            {"soft_free": False},
+            "fence",
+            "session 77 holds the fence of another switchover in the source's postgresql database",
+        ),
+        (
+            "source",
+            {"refuses": False},
+            "fence",
+            "a write in the source's postgresql database was let through the fence",
+        ),
+        ("target", {"reached": False}, "catch up", "the target's postgresql database did not reach 0-1-3 in time"),
+        (
+            "target",
+            {"arrives": False},
+            "catch up",
+            "the target's postgresql database reached the position without the marker row",
+        ),
+        (
+            "source",
+            {"link_state": HEALTHY._replace(applying=False)},
+            "reverse",
+            "reverse replication to the source's postgresql database: the replica does not apply what it receives",
+        ),
+    ],
+)
+def test_one_engines_trouble_brings_all_back(
+    house: House, side: str, attributes: dict[str, Any], step: str, reason: str
+) -> None:
+    second = Second(house)
+    in_hold(getattr(second, side), house, **attributes)
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("aborted", reason)
+    assert house.told()[-1] == (step, "failed")
+    for source, target in ((house.source, house.target), (second.source, second.target)):
+        assert (source.closed, source.soft, source.locked, target.closed) == (False, False, False, True)
+    assert house.calls[-3:] == ["source.unfence_soft", "source postgresql.unfence_soft", "leash.done"]
+    assert not [call for call in house.calls if call.endswith((".close", ".open"))]
+    assert flags(house.valve) == set()
+    assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
+
+
+def test_rows_of_the_last_engine_that_differ_open_none(house: House) -> None:
+    second = Second(house)
+    real = second.tracker.drain
+
+    def drain() -> Any:
+        house.differences = {BILLS: ["row 6 differs"]} if second.source.soft else {}
+        return real()
+
+    second.tracker.drain = drain  # type: ignore[method-assign]
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("aborted", "rows differ: row 6 differs")
+    assert not [call for call in house.calls if call.endswith((".close", ".open"))]
+
+
+def test_a_fence_that_is_lost_is_no_reason_to_leave_the_others(house: House) -> None:
+    second = Second(house)
+    in_hold(second.target, house, reached=False)
+    failing("source", "unfence_soft")(house)
+    outcome = house.run()
+    assert outcome["reason"].endswith("(and the fence's session was lost: server has gone away)")
+    assert second.source.soft is False
+    assert flags(house.valve) == set()
+
+
+def test_the_gate_names_the_engine_where_there_are_several(house: House) -> None:
+    second = Second(house)
+    second.source.closed, second.target.closed = True, False
+    second.target.link_state = HEALTHY._replace(receiving=False)
+    second.target.missing = [{"db": "bills", "tbl": "bill", "event": "INSERT"}]
+    second.source.transactions = [[{"id": 9, "user": "cron", "seconds": 2}]]
+    house.more[0] = (second.source, second.target, None)
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["reason"]) == (
+        "refused",
+        "the source's postgresql database is closed: the site does not write there; "
+        "the target's postgresql database is open to writers; "
+        "the fence of the target's postgresql database does not cover bills.bill; run replicate.yml again; "
+        "replication to the target's postgresql database: the replica is not connected to its source; "
+        "session 9 of cron has had a transaction open for 2 s in the source's postgresql database; "
+        "there is no full proof of postgresql to start from; run verify.yml",
+    )
+    # What is well is not touched either.
+    assert not [call for call in house.calls if call.endswith((".mark", ".unlock_accounts", ".changes_from"))]
+
+
+@pytest.mark.parametrize(
+    ("side", "attributes", "reason"),
+    [
+        (
+            "target",
+            {"arrives": False},
+            "a row written in the source's postgresql database did not reach the target's postgresql database "
+            "within 0.05 s",
+        ),
+        ("target", {"reached": False}, "the target's postgresql database lags more than 0.05 s"),
+        ("tracker", {"failure": "the log is gone"}, "the log is gone"),
+        (
+            "tracker",
+            {"batches": [{BILLS: [(number,) for number in range(switchover.TAIL_KEYS + 1)]}] * 20},
+            "the source's postgresql database changes rows faster than they can be compared",
+        ),
+    ],
+)
+def test_one_engines_trouble_at_the_gate_refuses_all(
+    house: House, side: str, attributes: dict[str, Any], reason: str
+) -> None:
+    second = Second(house)
+    for name, value in attributes.items():
+        setattr(getattr(second, side), name, value)
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("refused", reason)
+    assert "leash.hold" not in house.calls
+
+
+def test_after_the_claim_one_engine_that_does_not_open_is_left_to_the_watchdog(house: House) -> None:
+    second = Second(house)
+    second.target.failing["open"] = RuntimeError("server has gone away")
+    with pytest.raises(SystemExit, match="the way forward is left to the watchdog: server has gone away"):
+        house.run()
+    assert (house.source.closed, second.source.closed) == (True, True)
+    assert {"hold", "valve"} <= flags(house.valve)
+
+
+def test_a_write_that_the_last_engine_lets_through_counts(house: House) -> None:
+    second = Second(house)
+    answers = ["refused", ""]
+    second.source.attempt_write = lambda: answers.pop(0)  # type: ignore[method-assign]
+    with pytest.raises(SystemExit, match="a write in the source's postgresql database was let through after the open"):
+        house.run()
+    assert {"hold", "valve"} <= flags(house.valve)
 
 
 def raised(flag: str) -> Callable[[House], None]:
@@ -374,28 +633,34 @@ def behind(seconds: int | None) -> Callable[[House], None]:
         (turned("target", closed=False), "the target's database is open to writers"),
         (
             turned("source", missing=[{"db": "shop", "tbl": "orders", "event": "INSERT"}]),
-            "the source's fence does not cover shop.orders; run replicate.yml again",
+            "the fence of the source's database does not cover shop.orders; run replicate.yml again",
         ),
         (
             turned("target", missing=[{"db": "shop", "tbl": "orders", "event": "INSERT"}]),
-            "the target's fence does not cover shop.orders; run replicate.yml again",
+            "the fence of the target's database does not cover shop.orders; run replicate.yml again",
         ),
-        (behind(None), "replication to the target: the replica does not know its lag"),
+        (behind(None), "replication to the target's database: the replica does not know its lag"),
         (
             turned("source", link_state=Link(False, False, False, None, "")),
-            "replication to the source: there is no replication link",
+            "replication to the source's database: there is no replication link",
         ),
         (
             turned("source", transactions=[[{"id": 9, "user": "cron", "seconds": 2}]]),
-            "session 9 of cron has had a transaction open for 2 s",
+            "session 9 of cron has had a transaction open for 2 s in the source's database",
         ),
-        (turned("target", arrives=False), "a row written on the source did not reach the target within 0.05 s"),
-        (turned("source", arrives=False), "a row written on the target did not reach the source within 0.05 s"),
+        (
+            turned("target", arrives=False),
+            "a row written in the source's database did not reach the target's database within 0.05 s",
+        ),
+        (
+            turned("source", arrives=False),
+            "a row written in the target's database did not reach the source's database within 0.05 s",
+        ),
         (turned("", answers=["it is ill"]), "the target's application is not well: it is ill"),
-        (turned("target", reached=False), "the target lags more than 0.05 s"),
-        (without_tracker, "there is no full proof to start from; run verify.yml"),
-        (turned("tracker", seen=False), "the binary log was not read to its end within 120 s"),
-        (turned("tracker", failure="the binary log is gone"), "the binary log is gone"),
+        (turned("target", reached=False), "the target's database lags more than 0.05 s"),
+        (without_tracker, "there is no full proof of mariadb to start from; run verify.yml"),
+        (turned("tracker", seen=False), "the log of changes was not read to its end within 120 s"),
+        (turned("tracker", failure="the log is gone"), "the log is gone"),
         (
             turned("tracker", unkeyed={("shop", "log")}),
             "rows without a key changed in shop.log; give the table a primary key",
@@ -484,7 +749,7 @@ def test_a_source_that_outruns_the_comparison_is_refused(house: House) -> None:
     assert house.tracker
     many = {ORDERS: [(number,) for number in range(switchover.TAIL_KEYS + 1)]}
     house.tracker.batches = [many] * 20
-    assert house.run()["reason"] == "the source changes rows faster than they can be compared"
+    assert house.run()["reason"] == "the source's database changes rows faster than they can be compared"
 
 
 def hold(house: House, decided: str = "") -> None:
@@ -567,6 +832,48 @@ def test_the_watchdog_releases_even_where_the_target_is_gone(house: House) -> No
     assert outcome["reason"] == "the deadline passed; then server has gone away; then server has gone away"
     assert house.source.closed is False
     assert flags(house.valve) == set()
+
+
+def test_the_watchdog_goes_forward_with_every_engine(house: House) -> None:
+    second = Second(house)
+    hold(house, "open")
+    outcome = house.recover()
+    assert outcome["outcome"] == "open"
+    assert house.calls == [
+        "source.close",
+        "source postgresql.close",
+        "source.mark",
+        "target.wait_for 0-1-1",
+        "source postgresql.mark",
+        "target postgresql.wait_for 0-1-1",
+        "target.open",
+        "target postgresql.open",
+        "source.attempt_write",
+        "source postgresql.attempt_write",
+    ]
+    assert (second.source.closed, second.target.closed) == (True, False)
+    assert flags(house.valve) == {"moved"}
+
+
+@pytest.mark.parametrize("method", ["close", "mark", "attempt_write"])
+def test_the_watchdog_brings_every_engine_back_where_one_fails(house: House, method: str) -> None:
+    second = Second(house)
+    hold(house, "open")
+    second.source.failing[method] = RuntimeError("server has gone away")
+    outcome = house.recover()
+    assert (outcome["outcome"], outcome["reason"]) == ("aborted", "the deadline passed; then server has gone away")
+    assert house.calls[-4:] == ["target.close", "target postgresql.close", "source.open", "source postgresql.open"]
+    for source, target in ((house.source, house.target), (second.source, second.target)):
+        assert (source.closed, target.closed) == (False, True)
+    assert flags(house.valve) == set()
+    assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
+
+
+def test_the_watchdog_waits_for_each_fence_to_go(house: House) -> None:
+    house.also("postgresql")
+    hold(house)
+    assert house.recover()["outcome"] == "aborted"
+    assert house.calls == ["source.fenced_by", "source postgresql.fenced_by"]
 
 
 def test_a_failed_step_is_told_and_not_counted(tmp_path: Path) -> None:
