@@ -51,7 +51,7 @@ def unpack(members: Dict[str, bytes], folder: Path) -> Path:
 def databases(release: str) -> Dict[str, bytes]:
     members = {}
     for engine, prefix in (("mysql", ""), ("postgresql", "postgresql/")):
-        for name in ("ocpizza_dump.sql", "base_data.sql"):
+        for name in ("ocpizza_dump.sql", "base_data.sql", "stock_dump.sql"):
             members[prefix + name] = (HERE / "database" / release / engine / name).read_bytes()
     return members
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # ruff: noqa: S608 (its product is SQL, from the models and the presets alone)
-"""Writes database/RELEASE/ENGINE/{ocpizza_dump,base_data}.sql from the models and the presets.
+"""Writes database/RELEASE/ENGINE/{ocpizza_dump,base_data,stock_dump}.sql from the models and the presets.
 
 Django's schema editors make the SQL without a server; tests/integration proves on real ones that it is
 what `migrate` makes. Needs Django, PyMySQL and psycopg.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
 from typing import Dict, Iterator
 
@@ -46,16 +47,9 @@ def connection_for(engine: str):
     return connection
 
 
-def schema(engine: str) -> Iterator[str]:
-    from django.db.migrations.loader import MigrationLoader  # noqa: PLC0415
-    from django.db.migrations.recorder import MigrationRecorder  # noqa: PLC0415
-
-    connection = connection_for(engine)
-    loader = MigrationLoader(None)
-    state = loader.project_state()
-    with connection.schema_editor(collect_sql=True, atomic=False) as editor:
-        editor.create_model(MigrationRecorder.Migration)
-        for model in sorted(state.apps.get_models(), key=lambda model: model._meta.db_table):
+def tables(engine: str, models: list) -> Iterator[str]:
+    with connection_for(engine).schema_editor(collect_sql=True, atomic=False) as editor:
+        for model in models:
             editor.create_model(model)
         # Foreign keys and indexes, which the editor would emit when it is left on a real connection.
         statements = editor.collected_sql + [f"{statement};" for statement in editor.deferred_sql]
@@ -65,12 +59,28 @@ def schema(engine: str) -> Iterator[str]:
             yield statement[: statement.rindex(")")] + TABLE_END
         else:
             yield statement
+
+
+def schema(engine: str) -> Iterator[str]:
+    from django.db.migrations.loader import MigrationLoader  # noqa: PLC0415
+    from django.db.migrations.recorder import MigrationRecorder  # noqa: PLC0415
+
+    loader = MigrationLoader(None)
+    models = sorted(loader.project_state().apps.get_models(), key=lambda model: model._meta.db_table)
+    yield from tables(engine, [MigrationRecorder.Migration, *models])
     plans = [loader.graph.forwards_plan(leaf) for leaf in sorted(loader.graph.leaf_nodes())]
     for app, name in dict.fromkeys(node for plan in plans for node in plan):
         yield (
             f"INSERT INTO django_migrations (app, name, applied) VALUES ('{app}', '{name}', "
             f"'{APPLIED}{'' if engine == 'mysql' else '+00'}');"
         )
+
+
+def stock(engine: str) -> Iterator[str]:
+    """The table of the stock's own database."""
+    from django.apps import apps  # noqa: PLC0415
+
+    yield from tables(engine, list(apps.get_app_config("stock").get_models()))
 
 
 def presets(engine: str) -> Iterator[str]:
@@ -126,7 +136,9 @@ def literal(engine: str, value) -> str:
     return f"'{escaped}'"
 
 
-def texts(engine: str) -> Dict[str, str]:
+def texts(engine: str, part: str) -> Dict[str, str]:
+    if part == "stock":
+        return {"stock_dump.sql": script(engine, stock(engine))}
     return {
         "ocpizza_dump.sql": script(engine, schema(engine)),
         "base_data.sql": script(engine, presets(engine)),
@@ -142,7 +154,7 @@ def script(engine: str, statements: Iterator[str]) -> str:
     return "\n".join([*lines, "SET NAMES utf8mb4;", "START TRANSACTION;", *statements, "COMMIT;", ""])
 
 
-def write(release: str, engine: str, tree: Path, out: Path) -> None:
+def write(release: str, engine: str, part: str, tree: Path, out: Path) -> None:
     sys.path.insert(0, str(tree))
     os.environ.update(
         DJANGO_SETTINGS_MODULE="ocpizza.settings.production",
@@ -150,31 +162,33 @@ def write(release: str, engine: str, tree: Path, out: Path) -> None:
         DATABASE_ENGINE=engine,
         DATABASE_USER="offline",
     )
+    if part == "stock":
+        os.environ.update(STOCK_DATABASE_ENGINE=engine, STOCK_DATABASE_USER="offline")
     import django  # noqa: PLC0415
 
     django.setup()
     folder = out / release / engine
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts(engine).items():
+    for name, text in texts(engine, part).items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the SQL of every release, for every engine.")
     parser.add_argument("--out", type=Path, default=HERE / "database")
-    parser.add_argument("--one", nargs=3, metavar=("RELEASE", "ENGINE", "TREE"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=4, metavar=("RELEASE", "ENGINE", "PART", "TREE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        release, engine, tree = arguments.one
-        write(release, engine, Path(tree), arguments.out)
+        release, engine, part, tree = arguments.one
+        write(release, engine, part, Path(tree), arguments.out)
         return
     for release in build.releases():
         with tempfile.TemporaryDirectory() as folder:
             tree = build.unpack(build.code(release), Path(folder))
-            for engine in ("mysql", "postgresql"):
+            for engine, part in product(("mysql", "postgresql"), ("site", "stock")):
                 # A process for each: Django is set up once a process.
-                command = [sys.executable, __file__, "--out", str(arguments.out), "--one", release, engine, str(tree)]
-                subprocess.run(command, check=True)
+                one = ["--one", release, engine, part, str(tree)]
+                subprocess.run([sys.executable, __file__, "--out", str(arguments.out), *one], check=True)
 
 
 if __name__ == "__main__":

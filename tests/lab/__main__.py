@@ -27,8 +27,8 @@ def main(arguments: list[str]) -> int:
     ssh.add_argument("host")
     ssh.add_argument("command", nargs=argparse.REMAINDER)
     chosen = parser.parse_args(arguments)
-    lab = Lab.from_environment()
     try:
+        lab = Lab.from_environment()
         if chosen.verb == "ssh":
             return machines.connect(lab, chosen.host, *chosen.command)
         return VERBS[chosen.verb](lab)

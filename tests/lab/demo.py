@@ -67,7 +67,7 @@ class Demo:
             self._baseline()
             status = self._migrate()
             time.sleep(CALM_S)
-            self._control(stop=True, database="" if moved(journal()) else database(self._lab, "old", "ocpizza"))
+            self._control(stop=True, **({} if moved(journal()) else databases(self._lab, "old")))
             self._say("reading every acknowledged write back")
             traffic.wait(timeout=300)
         counted = self._windows()
@@ -161,18 +161,32 @@ def traffic_arguments(lab: Lab, out: Path, rate: float) -> list[str]:
     """What `python -m tests.lab.traffic` is given to load a lab through the old server's address."""
     shop = "SELECT SUBSTRING(note, 8), COUNT(*) FROM shop_order WHERE note LIKE 'ledger %' GROUP BY note"
     book = "SELECT SUBSTRING(message, 8), COUNT(*) FROM entry WHERE message LIKE 'ledger %' GROUP BY message"
-    return [
+    where = databases(lab, "db")
+    arguments = [
         f"--url={lab.url(80)}",
         "--host=ocpizza.test",
         "--neighbour=annex.test",
         f"--rate={rate}",
         f"--staff-token-file={lab.directory / 'secrets' / 'ocpizza_staff_token'}",
-        f"--database={database(lab, 'db', 'ocpizza')}",
+        f"--database={where['database']}",
         f"--query={shop}",
         f"--neighbour-database={database(lab, 'old', 'annex')}",
         f"--neighbour-query={book}",
         f"--out={out / 'traffic.json'}",
     ]
+    if "stock_database" in where:
+        quoted = '"key"' if lab.engines[-1] == "postgresql" else "`key`"
+        stock = f"SELECT {quoted}, COUNT(*) FROM movement GROUP BY {quoted}"  # noqa: S608 - no user's text
+        arguments += [f"--stock-database={where['stock_database']}", f"--stock-query={stock}"]
+    return arguments
+
+
+def databases(lab: Lab, host: str) -> dict[str, str]:
+    """Where a machine has the site's rows, as the traffic's control file names it."""
+    where = {"database": database(lab, host, "ocpizza")}
+    if len(lab.engines) > 1:
+        where["stock_database"] = database(lab, host, STOCK)
+    return where
 
 
 def database(lab: Lab, host: str, name: str) -> str:
@@ -220,7 +234,11 @@ def read(path: Path) -> dict[str, object]:
 
 def main() -> int:
     """The demo, and the lab away again unless KEEP=1."""
-    lab = Lab.from_environment()
+    try:
+        lab = Lab.from_environment()
+    except LabError as problem:
+        print(f"demo: {problem}", file=sys.stderr)
+        return 1
     status = 1
     try:
         status = Demo(lab).run()

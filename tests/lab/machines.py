@@ -57,10 +57,21 @@ def clean() -> None:
         "volume": ("volume", "rm"),
         "image": ("rmi", "--force"),
     }
-    for kind, command in removals.items():
-        for name in names(kind, label):
-            docker(*command, name, check=False)
+    left = [f"{kind} {name}" for kind, command in removals.items() for name in _remove_all(kind, command, label)]
     shutil.rmtree(CHECKOUT / "build" / "lab", ignore_errors=True)
+    if left:
+        raise LabError(f"could not remove {', '.join(left)}; 'docker rm', 'docker rmi' and so on say why")
+
+
+def _remove_all(kind: str, command: tuple[str, ...], label: str) -> list[str]:
+    """Remove what carries the label, an image only after those that were made from it; returns what is left."""
+    before: list[str] = []
+    left = names(kind, label)
+    while left and len(left) != len(before):
+        for name in left:
+            docker(*command, name, check=False)
+        before, left = left, names(kind, label)
+    return left
 
 
 def status(lab: Lab) -> list[tuple[str, str, str]]:

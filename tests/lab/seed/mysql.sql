@@ -12,7 +12,7 @@ FROM counted;
 SET @first = (SELECT MIN(id) FROM shop_customer WHERE phone = '0700000001');
 INSERT INTO shop_order (`key`, fingerprint, status, total, note, options, placed, ready, customer_id, export_id, pizzeria_id)
 WITH RECURSIVE counted (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM counted WHERE seq < 10000)
-SELECT INSERT(INSERT(INSERT(INSERT(MD5(CONCAT('order', seq)), 9, 0, '-'), 14, 0, '-'), 19, 0, '-'), 24, 0, '-'),
+SELECT INSERT(INSERT(INSERT(INSERT(LEFT(SHA2(CONCAT('order', seq), 256), 32), 9, 0, '-'), 14, 0, '-'), 19, 0, '-'), 24, 0, '-'),
        UNHEX(SHA2(CONCAT('order', seq), 256)),
        IF(seq MOD 50 = 0, 'cancelled', 'delivered'),
        0,

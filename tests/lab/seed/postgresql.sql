@@ -8,7 +8,7 @@ SELECT (ARRAY['Amélie', 'Łukasz', 'José', 'Zoë', 'Bjørn'])[1 + seq % 5] || 
        '2021-01-01 10:00:00.000001+00'::timestamptz + seq * interval '1 hour'
 FROM generate_series(1, 2000) AS seq;
 INSERT INTO shop_order (key, fingerprint, status, total, note, options, placed, ready, customer_id, export_id, pizzeria_id)
-SELECT md5('order' || seq)::uuid::text,
+SELECT left(encode(sha256(('order' || seq)::bytea), 'hex'), 32)::uuid::text,
        sha256(('order' || seq)::bytea),
        CASE WHEN seq % 50 = 0 THEN 'cancelled' ELSE 'delivered' END,
        0,

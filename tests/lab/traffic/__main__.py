@@ -58,6 +58,7 @@ class Plan:
     staff_token: str
     media: bool
     database: Database | None
+    stock: Database | None
     neighbour_database: Database | None
 
 
@@ -82,6 +83,8 @@ def parse(arguments: list[str]) -> Plan:
     parser.add_argument("--control", type=Path, help='JSON: {"rate": 100, "stop": true}; default beside --out')
     parser.add_argument("--database", default="", help="command that reads SQL on stdin, for the read-back")
     parser.add_argument("--query", default="", help="prints key and number of rows")
+    parser.add_argument("--stock-database", default="", help="as --database, of a second one that has a row an order")
+    parser.add_argument("--stock-query", default="")
     parser.add_argument("--neighbour-database", default="")
     parser.add_argument("--neighbour-query", default="")
     parser.add_argument("--out", type=Path, required=True)
@@ -103,6 +106,7 @@ def parse(arguments: list[str]) -> Plan:
         staff_token=given.staff_token_file.read_text().strip() if given.staff_token_file else "",
         media=given.media,
         database=_database(given.database, given.query),
+        stock=_database(given.stock_database, given.stock_query),
         neighbour_database=_database(given.neighbour_database, given.neighbour_query),
     )
 
@@ -126,10 +130,10 @@ async def drive(plan: Plan) -> dict[str, Any]:
     watcher = asyncio.create_task(_watch(plan, streams, ledger))
     await asyncio.gather(*loads)
     watcher.cancel()
-    orders = replace(ORDERS, database=_where_it_lives(plan))
+    orders = replace(ORDERS, databases=_where_they_live(plan))
     findings = {"ocpizza": await _read(plan, plan.server, ledger, orders)}
     if plan.neighbour:
-        entries = replace(ENTRIES, database=plan.neighbour_database)
+        entries = replace(ENTRIES, databases=[plan.neighbour_database] if plan.neighbour_database else [])
         findings["annex"] = await _read(plan, plan.neighbour, ledger, entries)
     ledger.close()
     samples = sorted((s for stream in streams for s in stream.samples), key=lambda s: s.due)
@@ -196,11 +200,10 @@ def passed(summary: dict[str, Any]) -> bool:
     return bool(summary["requests"]) and all(summary[name] == 0 for name in bad)
 
 
-def _where_it_lives(plan: Plan) -> Database | None:
-    """The control file may name another database than the command line did: the site moves meanwhile."""
-    if plan.database and plan.control.database:
-        return replace(plan.database, command=shlex.split(plan.control.database))
-    return plan.database
+def _where_they_live(plan: Plan) -> list[Database]:
+    """The control file may name other databases than the command line did: the site moves meanwhile."""
+    given = ((plan.database, plan.control.database), (plan.stock, plan.control.stock_database))
+    return [replace(each, command=shlex.split(now)) if now else each for each, now in given if each]
 
 
 async def _read(plan: Plan, server: Server, ledger: Ledger, places: Places) -> Findings:

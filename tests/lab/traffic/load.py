@@ -31,6 +31,7 @@ class Control:
     rate: float
     stop: bool = False
     database: str = ""
+    stock_database: str = ""
     _stamp: int = 0
 
     def read(self) -> None:
@@ -43,6 +44,7 @@ class Control:
                 self.rate = float(wanted.get("rate", self.rate))
                 self.stop = bool(wanted.get("stop", self.stop))
                 self.database = str(wanted.get("database", self.database))
+                self.stock_database = str(wanted.get("stock_database", self.stock_database))
 
 
 @dataclass

@@ -1,7 +1,7 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks for every acknowledged write again: from the site, and from the database behind it."""
+"""Asks for every acknowledged write again: from the site, and from the databases behind it."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ class Database:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the writes of one kind are looked for: a listing by id, single ones by {key}, the database."""
+    """Where the writes of one kind are looked for: a listing by id, single ones by {key}, the databases."""
 
     site: str
     kind: str
     listing: str
     rows: str
     single: str = ""
-    database: Database | None = None
+    databases: Sequence[Database] = ()
 
 
 async def read_back(ledger: Ledger, places: Places, client: Client) -> Findings:
@@ -104,14 +104,15 @@ async def read_back(ledger: Ledger, places: Places, client: Client) -> Findings:
         asked = list(promised.values())[:: max(1, len(promised) // SINGLY)]
         answers = await _asked_singly(client, places.single, asked, statuses)
         found.count(answers, answers)
-    if places.database:
+    for number, database in enumerate(places.databases):
         try:
-            stored = await asyncio.to_thread(places.database.rows)
+            stored = await asyncio.to_thread(database.rows)
         except (OSError, RuntimeError, subprocess.SubprocessError) as problem:
             found.unproven = str(problem)
             return found
         found.count(promised, stored)
-        found.unknown_applied = sum(1 for write in unknown if write.kind == places.kind and stored.get(write.key))
+        if number == 0:
+            found.unknown_applied = sum(1 for write in unknown if write.kind == places.kind and stored.get(write.key))
     return found
 
 

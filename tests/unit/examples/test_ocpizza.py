@@ -209,7 +209,7 @@ def test_health_fails_with_the_database_and_keeps_its_words_in_the_log(client, m
         def cursor(self):
             raise OperationalError("Access denied for user 'ocpizza'@'10.0.0.1'")
 
-    monkeypatch.setattr(health, "connection", Away())
+    monkeypatch.setattr(health, "connections", {"default": Away()})
     answer = client.get("/healthz")
     assert answer.status_code == 503
     assert answer.json()["database"]["state"] == "unreachable"
@@ -310,7 +310,15 @@ def production(monkeypatch, **changes):
 
 @pytest.fixture
 def settings(monkeypatch):
-    for name in ("DATABASE_PORT", "DATABASE_SOCKET", "DATABASE_NAME", "CONN_MAX_AGE", "DEBUG", "SENTRY_DSN"):
+    for name in (
+        "DATABASE_PORT",
+        "DATABASE_SOCKET",
+        "DATABASE_NAME",
+        "CONN_MAX_AGE",
+        "DEBUG",
+        "SENTRY_DSN",
+        "STOCK_DATABASE_ENGINE",
+    ):
         monkeypatch.delenv(name, raising=False)
     production(monkeypatch)
     return lambda **changes: production(monkeypatch, **changes)
@@ -331,6 +339,16 @@ def test_settings_for_postgresql(settings):
     database = settings(DATABASE_ENGINE="postgresql").DATABASES["default"]
     assert (database["ENGINE"], database["PORT"]) == ("django.db.backends.postgresql", "5432")
     assert database["OPTIONS"] == {"connect_timeout": 5, "sslmode": "verify-full", "sslrootcert": "/ca.pem"}
+
+
+def test_settings_for_a_stock_of_its_own(settings):
+    assert "stock" not in settings().DATABASES
+    read = settings(STOCK_DATABASE_ENGINE="postgresql", STOCK_DATABASE_USER="s", STOCK_DATABASE_HOST="other")
+    database = read.DATABASES["stock"]
+    assert (database["ENGINE"], database["HOST"]) == ("django.db.backends.postgresql", "other")
+    assert (database["NAME"], database["USER"], database["OPTIONS"]) == ("stock", "s", {"connect_timeout": 5})
+    assert read.DATABASES["default"]["NAME"] == "ocpizza"
+    assert "stock" in read.INSTALLED_APPS
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.lab.__main__ import main
-from tests.lab.demo import traffic_arguments, windows
+from tests.lab.demo import databases, traffic_arguments, windows
 from tests.lab.hosts import CHECKOUT, HOSTS, Lab
 from tests.lab.machines import ssh_command
 from tests.lab.traffic.__main__ import parse
@@ -99,3 +99,32 @@ def test_windows_span_phases_and_steps() -> None:
         event(6, "passed"),
     ]
     assert list(windows(events)) == [Window("cutover/hold", 2.5, 3.5), Window("cutover", 1.5, 5.5)]
+
+
+def test_the_engine_decides_how_old_the_old_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def images() -> list[str]:
+        lab = Lab("other", 30000)
+        return [lab.image(host) for host in HOSTS[:2]]
+
+    assert images() == ["cutover-lab:bullseye", "cutover-lab:trixie"]
+    monkeypatch.setenv("ENGINE", "mysql")
+    assert images() == ["cutover-lab:trixie", "cutover-lab:trixie"]
+    monkeypatch.setenv("ENGINE", "mariadb,postgresql")
+    assert images() == ["cutover-lab:bullseye", "cutover-lab:trixie"]
+
+
+@pytest.mark.parametrize("engine", ["oracle", "mariadb,mysql", "postgresql,postgresql", "mariadb,", "mysql,mariadb"])
+def test_unknown_engines_are_refused(
+    engine: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENGINE", engine)
+    assert main(["status"]) == 1
+    assert f"ENGINE={engine}: give mariadb, mysql or postgresql" in capsys.readouterr().err
+
+
+def test_each_database_is_asked_on_its_own_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE", "mariadb,postgresql")
+    where = databases(Lab("other", 30000), "db")
+    assert where["database"].endswith("mariadb --batch --skip-column-names ocpizza'")
+    assert "psql -AtqX" in where["stock_database"]
+    assert where["stock_database"].endswith(" stock'")

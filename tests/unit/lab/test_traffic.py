@@ -193,13 +193,14 @@ def test_status_that_went_back_is_lost(tmp_path: Path) -> None:
     assert summary["lost_writes"] == len([path for _, path in site.seen if path.endswith("/status")])
 
 
-def database(rows: str) -> list[str]:
+def database(rows: str, which: str = "") -> list[str]:
     program = f"import sys; sys.stdin.read(); print({rows!r}, end='')"
-    return [f'--database={sys.executable} -c "{program}"', "--query=SELECT 1"]
+    return [f'--{which}database={sys.executable} -c "{program}"', f"--{which}query=SELECT 1"]
 
 
-def test_write_missing_in_the_database_is_lost(tmp_path: Path) -> None:
-    summary = run(FakeSite(), tmp_path, *database(""))
+@pytest.mark.parametrize("which", ["", "stock-"])
+def test_write_missing_in_a_database_is_lost(tmp_path: Path, which: str) -> None:
+    summary = run(FakeSite(), tmp_path, *database("", which))
     assert summary["lost_writes"] > 5
 
 
@@ -209,17 +210,19 @@ def test_duplicate_row_is_found() -> None:
     assert (found.lost, found.duplicated) == (set(), {"a"})
 
 
-def test_database_that_cannot_be_asked_is_no_proof(tmp_path: Path) -> None:
-    summary = run(FakeSite(), tmp_path, "--database=false", "--query=SELECT 1")
+@pytest.mark.parametrize("which", ["", "stock-"])
+def test_database_that_cannot_be_asked_is_no_proof(tmp_path: Path, which: str) -> None:
+    summary = run(FakeSite(), tmp_path, f"--{which}database=false", f"--{which}query=SELECT 1")
     assert (summary["failed"], summary["lost_writes"], summary["duplicated_writes"]) == (0, None, None)
     assert summary["sites"]["ocpizza"]["unproven"].startswith("could not count rows in the database")
     assert not passed(summary)
 
 
-def test_database_may_be_named_while_it_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", ["", "stock-"])
+def test_database_may_be_named_while_it_runs(tmp_path: Path, which: str) -> None:
     command = f'{sys.executable} -c "import sys; sys.stdin.read()"'
-    (tmp_path / "traffic-control.json").write_text(json.dumps({"database": command}))
-    summary = run(FakeSite(), tmp_path, "--database=false", "--query=SELECT 1", requests=200)
+    (tmp_path / "traffic-control.json").write_text(json.dumps({f"{which}database".replace("-", "_"): command}))
+    summary = run(FakeSite(), tmp_path, f"--{which}database=false", f"--{which}query=SELECT 1", requests=200)
     assert summary["lost_writes"] > 5
 
 

@@ -8,7 +8,7 @@ import os
 from django.core.exceptions import ImproperlyConfigured
 
 from .base import *  # noqa: F403
-from .base import BASE_DIR
+from .base import BASE_DIR, INSTALLED_APPS
 
 PORTS = {"mysql": "3306", "postgresql": "5432"}
 
@@ -35,11 +35,11 @@ def number(name: str, default: str) -> int:
     return int(value)
 
 
-def database() -> dict:
-    engine = required("DATABASE_ENGINE")
+def database(prefix: str = "") -> dict:
+    engine = required(f"{prefix}DATABASE_ENGINE")
     if engine not in PORTS:
-        raise ImproperlyConfigured(f"DATABASE_ENGINE is {engine!r}: choose one of {', '.join(sorted(PORTS))}")
-    authority = os.environ.get("DATABASE_CA", "")
+        raise ImproperlyConfigured(f"{prefix}DATABASE_ENGINE is {engine!r}: choose one of {', '.join(sorted(PORTS))}")
+    authority = os.environ.get(f"{prefix}DATABASE_CA", "")
     options = {"connect_timeout": number("DATABASE_TIMEOUT", "5")}
     if engine == "mysql":
         import pymysql  # noqa: PLC0415
@@ -54,11 +54,11 @@ def database() -> dict:
         options.update(sslmode="verify-full", sslrootcert=authority)
     return {
         "ENGINE": f"django.db.backends.{engine}",
-        "NAME": os.environ.get("DATABASE_NAME") or "ocpizza",
-        "USER": required("DATABASE_USER"),
-        "PASSWORD": os.environ.get("DATABASE_PASSWORD", ""),
-        "HOST": os.environ.get("DATABASE_SOCKET") or os.environ.get("DATABASE_HOST") or "127.0.0.1",
-        "PORT": os.environ.get("DATABASE_PORT") or PORTS[engine],
+        "NAME": os.environ.get(f"{prefix}DATABASE_NAME") or prefix.rstrip("_").lower() or "ocpizza",
+        "USER": required(f"{prefix}DATABASE_USER"),
+        "PASSWORD": os.environ.get(f"{prefix}DATABASE_PASSWORD", ""),
+        "HOST": os.environ.get(f"{prefix}DATABASE_SOCKET") or os.environ.get(f"{prefix}DATABASE_HOST") or "127.0.0.1",
+        "PORT": os.environ.get(f"{prefix}DATABASE_PORT") or PORTS[engine],
         "CONN_MAX_AGE": number("CONN_MAX_AGE", "60"),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
@@ -72,6 +72,11 @@ ALLOWED_HOSTS = [*listed("ALLOWED_HOSTS"), "127.0.0.1", "localhost"]
 CSRF_TRUSTED_ORIGINS = listed("CSRF_TRUSTED_ORIGINS")
 STAFF_TOKEN = os.environ.get("STAFF_TOKEN", "")
 DATABASES = {"default": database()}
+# The stock may have a server of its own, even of another kind.
+if os.environ.get("STOCK_DATABASE_ENGINE"):
+    DATABASES["stock"] = database("STOCK_")
+    DATABASE_ROUTERS = ["stock.router.Router"]
+    INSTALLED_APPS = [*INSTALLED_APPS, "stock"]
 
 STATIC_ROOT = os.environ.get("STATIC_ROOT") or str(BASE_DIR / "static")
 MEDIA_ROOT = os.environ.get("MEDIA_ROOT") or str(BASE_DIR / "media")

@@ -12,6 +12,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 from ocpizza.release import RELEASE
+from stock.moves import book
 
 from shop.models import Order
 from shop.ordering import RefusedError, place, read_cart
@@ -70,9 +71,11 @@ def create(request):
     except ValueError:
         return refusal("the header Idempotency-Key must be a UUID", 400)
     try:
-        order, new = place(key, read_cart(json_body(request)))
+        cart = read_cart(json_body(request))
+        order, new = place(key, cart)
     except RefusedError as error:
         return refusal(str(error), 422)
+    book(order.key, order.total, sum(cart.quantities.values()))
     return JsonResponse(described(order), status=201 if new else 200)
 
 

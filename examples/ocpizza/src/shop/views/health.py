@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import logging
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connections
 from django.http import JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -19,7 +19,7 @@ QUESTIONS = {
 }
 
 
-def database_state() -> dict:
+def database_state(connection) -> dict:
     state = {
         "state": "ok",
         "engine": connection.vendor,
@@ -42,9 +42,12 @@ def database_state() -> dict:
 @never_cache
 @require_safe
 def health(request):
-    state = database_state()
-    well = state["state"] == "ok"
+    states = {
+        "database" if name == "default" else f"database_{name}": database_state(connections[name])
+        for name in connections
+    }
+    well = all(state["state"] == "ok" for state in states.values())
     return JsonResponse(
-        {"status": "ok" if well else "failed", "release": RELEASE, "database": state},
+        {"status": "ok" if well else "failed", "release": RELEASE, **states},
         status=200 if well else 503,
     )
