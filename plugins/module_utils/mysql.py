@@ -14,9 +14,9 @@ from the other side.
 
 import time
 import uuid
-from typing import Any, Dict, Iterator, List, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import binlog
+from ansible_collections.ocpizza.cutover.plugins.module_utils import binlog, mysql_obstacles
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, Database, Link, TableName
 from ansible_collections.ocpizza.cutover.plugins.module_utils.gtids import (
     count_of,
@@ -103,6 +103,10 @@ class MySQL(MariaDB):
             "replicas": [row["Replica_UUID"] for row in self.rows("SHOW REPLICAS")],
             "own_channel": self.name,
         }
+
+    def obstacles(self, target: Optional["MySQL"] = None) -> List[Dict[str, str]]:
+        """What stands in the way of replication from here to the target, and what to do about it."""
+        return mysql_obstacles.obstacles(self.facts(), target.facts() if target else None)
 
     def _since(self, version: Tuple[int, int]) -> bool:
         return tuple(int(part) for part in str(self.value("SELECT VERSION()")).split(".")[:2]) >= version

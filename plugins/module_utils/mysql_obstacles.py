@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What stands in the way of replication between two MySQL servers; what ``prepare()`` sets itself is none."""
 
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils.gtids import is_tagged
 
@@ -67,8 +67,10 @@ def between(source: str, target: str) -> List[Obstacle]:
     return found
 
 
-def obstacles(source: Dict[str, Any], target: Dict[str, Any]) -> List[Obstacle]:
-    """What the facts of both sides forbid."""
+def obstacles(source: Dict[str, Any], target: Optional[Dict[str, Any]] = None) -> List[Obstacle]:
+    """What the facts of both sides forbid; without a target, what the source alone does."""
+    if target is None:
+        return [*_logs("source", source), *_gtids("source", source, ""), *_tables(source)]
     found = between(source["settings"]["version"], target["settings"]["version"])
     if any(each["key"] == "database.replication_impossible" for each in found):
         return found
@@ -76,8 +78,8 @@ def obstacles(source: Dict[str, Any], target: Dict[str, Any]) -> List[Obstacle]:
         *found,
         *_logs("source", source),
         *_logs("target", target),
-        *_gtids("source", source, target),
-        *_gtids("target", target, source),
+        *_gtids("source", source, target["settings"]["server_uuid"]),
+        *_gtids("target", target, source["settings"]["server_uuid"]),
         *_identity(source, target),
         *_tables(source),
     ]
@@ -118,9 +120,8 @@ def _logs(side: str, facts: Dict[str, Any]) -> Iterator[Obstacle]:
         yield _obstacle("read_only", "The target is read-only", "SET PERSIST super_read_only = OFF, read_only = OFF")
 
 
-def _gtids(side: str, facts: Dict[str, Any], other: Dict[str, Any]) -> Iterator[Obstacle]:
+def _gtids(side: str, facts: Dict[str, Any], theirs: str) -> Iterator[Obstacle]:
     settings = facts["settings"]
-    theirs = other["settings"]["server_uuid"]
     replicas = [replica for replica in facts["replicas"] if replica != theirs]
     if settings.get("gtid_mode") != "ON" and (replicas or any(not one["auto"] for one in facts["channels"])):
         yield _obstacle(
@@ -141,7 +142,7 @@ def _gtids(side: str, facts: Dict[str, Any], other: Dict[str, Any]) -> Iterator[
             "Take them away, and make them anew from the target after the copy",
         )
     for channel in facts["channels"]:
-        if channel["of"] == theirs and channel["name"] != facts["own_channel"]:
+        if theirs and channel["of"] == theirs and channel["name"] != facts["own_channel"]:
             yield _obstacle(
                 "second_channel",
                 "Channel {0} brings another site to the {1} from the same server; with GTIDs two channels lose what "

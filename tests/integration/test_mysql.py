@@ -23,7 +23,6 @@ import pytest
 from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     agent_archive,
     mysql,
-    mysql_obstacles,
     proof,
     seed_mysql,
 )
@@ -194,7 +193,7 @@ def target(pair: Pair) -> Iterator[MySQL]:
 
 
 def obstacles(source: MySQL, target: MySQL) -> list[str]:
-    return [each["key"].split(".")[1] for each in mysql_obstacles.obstacles(source.facts(), target.facts())]
+    return [each["key"].split(".")[1] for each in source.obstacles(target)]
 
 
 def test_obstacles_are_named(source: MySQL, target: MySQL) -> None:
@@ -704,9 +703,7 @@ def test_a_second_site_of_the_same_pair_is_refused(pair: Pair, source: MySQL) ->
     second = MySQL.open_server(pair.credentials("target"), "second", [NEIGHBOUR], "target")
     with pytest.raises(RuntimeError, match="cutover_oc_shop brings another site from the same server"):
         second.follow(source, pair.account("source"))
-    assert [
-        each["key"] for each in mysql_obstacles.obstacles(source.facts(), second.facts()) if "channel" in each["key"]
-    ] == ["database.second_channel"]
+    assert [each["key"] for each in source.obstacles(second) if "channel" in each["key"]] == ["database.second_channel"]
 
 
 PURE = """

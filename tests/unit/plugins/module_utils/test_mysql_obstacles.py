@@ -50,6 +50,16 @@ def test_nothing_stands_in_the_way() -> None:
     assert keys(facts(1, gtid_mode="OFF"), facts(2, server_id="1")) == []
 
 
+def test_a_source_alone() -> None:
+    assert mysql_obstacles.obstacles(facts(1)) == []
+    alone = dict(facts(1, log_bin="OFF", gtid_mode="OFF"), replicas=["uuid-7"], events=["tick"])
+    assert [each["key"] for each in mysql_obstacles.obstacles(alone)] == [
+        "database.binary_log_off",
+        "database.gtids_off",
+        "database.events",
+    ]
+
+
 @pytest.mark.parametrize(
     ("source", "target", "found"),
     [
