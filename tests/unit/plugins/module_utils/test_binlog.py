@@ -60,3 +60,44 @@ def test_without_the_library_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(binlog, "BinLogStreamReader", None)
     with pytest.raises(RuntimeError, match=r"agent\.pyz"):
         list(binlog.follow({}, "", [ORDERS], False))
+
+
+@pytest.mark.parametrize(
+    ("row", "images"),
+    [
+        ({"values": {"id": 1}}, [{"id": 1}]),
+        ({"before_values": {"id": 1}, "after_values": {"id": 2}}, [{"id": 1}, {"id": 2}]),
+        # What the library adds beside the images is none.
+        ({"none_sources": {"id": "null"}, "values": {"id": None}}, [{"id": None}]),
+    ],
+)
+def test_the_images_of_an_event(row: dict[str, Any], images: list[dict[str, Any]]) -> None:
+    assert binlog.change_of(rows("orders", row)) == Change(ORDERS, images)
+
+
+def test_the_images_of_every_row_are_in_one_change() -> None:
+    event = rows("orders", {"values": {"id": 1}}, {"before_values": {"id": 2}, "after_values": {"id": 3}})
+    assert binlog.change_of(event) == Change(ORDERS, [{"id": 1}, {"id": 2}, {"id": 3}])
+
+
+@pytest.mark.parametrize("mariadb", [True, False])
+def test_the_reader_follows_the_site_alone_from_the_position(monkeypatch: pytest.MonkeyPatch, mariadb: bool) -> None:
+    asked: dict[str, Any] = {}
+
+    def reader(**settings: Any) -> Any:
+        asked.update(settings)
+        return iter([])
+
+    monkeypatch.setattr(binlog, "BinLogStreamReader", reader)
+    tables = [ORDERS, ("shop", "pizza"), ("cutover_shop", "marker")]
+    assert list(binlog.follow({"host": "db"}, "0-1-5", tables, mariadb)) == []
+    assert asked["connection_settings"] == {"host": "db"}
+    assert asked["only_schemas"] == ["cutover_shop", "shop"]
+    assert (asked["auto_position"], asked["is_mariadb"], asked["blocking"]) == ("0-1-5", mariadb, True)
+    assert asked["ignore_decode_errors"] is False
+    assert 4000000000 <= asked["server_id"] < 2**32
+
+
+def test_a_table_of_the_same_name_elsewhere_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = SimpleNamespace(schema="cutover_shop", table="orders", rows=[{"values": {"id": 1}}])
+    assert followed(monkeypatch, [event]) == []

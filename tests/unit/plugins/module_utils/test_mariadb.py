@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb
-from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import FENCE_ERRNO, Link, MariaDB
+from ansible_collections.ocpizza.cutover.plugins.module_utils import binlog, mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Link
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import FENCE_ERRNO, MariaDB
+from tests.unit.plugins.fakes import FakeDatabase
 
 Answer = list[dict[str, Any]] | Exception | Callable[[str], list[dict[str, Any]]]
 
@@ -48,8 +50,10 @@ class FakeConnection:
         return "'" + text.replace("'", "\\'") + "'"
 
 
-def server(answers: dict[str, Answer] | None = None, databases: tuple[str, ...] = ("shop",)) -> Any:
-    made = MariaDB(FakeConnection(answers), "oc-shop", databases)
+def server(
+    answers: dict[str, Answer] | None = None, databases: tuple[str, ...] = ("shop",), side: str = "source"
+) -> Any:
+    made = MariaDB(FakeConnection(answers), "oc-shop", databases, side)
     return made
 
 
@@ -63,22 +67,6 @@ BASE_TABLES = "information_schema.tables"
 TRIGGERS = "information_schema.triggers"
 
 
-@pytest.mark.parametrize(
-    ("link", "trouble"),
-    [
-        (Link(True, True, True, 0, ""), ""),
-        (Link(True, True, True, 900, ""), ""),
-        (Link(False, False, False, None, ""), "there is no replication link"),
-        (Link(True, True, True, 0, "error 1062"), "error 1062"),
-        (Link(True, False, True, 0, ""), "the replica is not connected to its source"),
-        (Link(True, True, False, 0, ""), "the replica does not apply what it receives"),
-        (Link(True, True, True, None, ""), "the replica does not know its lag"),
-    ],
-)
-def test_what_is_not_known_is_trouble(link: Link, trouble: str) -> None:
-    assert link.trouble() == trouble
-
-
 def test_every_answer_comes_in_time_and_tls_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
     monkeypatch.setattr(mariadb.pymysql, "connect", lambda **arguments: seen.update(arguments))
@@ -88,6 +76,20 @@ def test_every_answer_comes_in_time_and_tls_is_verified(monkeypatch: pytest.Monk
     assert (seen["ssl_ca"], seen["ssl_verify_cert"], seen["ssl_verify_identity"]) == ("/ca.pem", True, False)
     assert (seen["autocommit"], seen["charset"]) == (True, "utf8mb4")
     assert credentials == {"host": "db", "user": "cutover", "password": "p", "ssl_ca": "/ca.pem"}
+
+
+def test_a_server_is_opened_for_a_side_of_a_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(mariadb.pymysql, "connect", lambda **arguments: seen.update(arguments) or "connection")
+    made: Any = mariadb.SERVER.open_server({"host": "db", "user": "cutover"}, "oc-shop", ["shop"], "target", 7.0)
+    assert (made.engine, made.side, made.name, made.databases) == ("mariadb", "target", "cutover_oc_shop", ["shop"])
+    assert made.connection == "connection"
+    assert (seen["user"], seen["read_timeout"]) == ("cutover", 7.0)
+    # The class reads answers by column; the proof, which connects by itself, by place.
+    assert seen["cursorclass"] is mariadb.pymysql.cursors.DictCursor
+    mariadb.connect({"host": "db"}, 7.0, database="shop")
+    assert seen["cursorclass"] is mariadb.pymysql.cursors.Cursor
+    assert "database" not in seen
 
 
 def test_without_the_driver_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +126,21 @@ def test_the_schema_is_the_sites_own() -> None:
         "CREATE TABLE IF NOT EXISTS `cutover_oc_shop`.marker",
         "CREATE TABLE IF NOT EXISTS `cutover_oc_shop`.fence",
     ]
+
+
+@pytest.mark.parametrize("found", [[], [{"1": 1}]])
+def test_whether_the_schema_is_there(found: list[dict[str, Any]]) -> None:
+    made = server({"information_schema.schemata": found})
+    assert made.has_schema() is bool(found)
+    # Not by a pattern, in which '_' would be any character.
+    assert made.connection.arguments == [("cutover_oc_shop",)]
+
+
+def test_the_schema_goes_from_this_server_alone() -> None:
+    made = server()
+    made.drop_schema()
+    assert asked(made)[1] == "DROP DATABASE IF EXISTS `cutover_oc_shop`"
+    assert asked(made)[0] == "SET SESSION sql_log_bin = 0"
 
 
 def test_triggers_cover_what_they_do_not_cover_yet() -> None:
@@ -256,7 +273,24 @@ def test_writers_are_asked_for_the_sites_databases() -> None:
 def test_a_position_is_that_of_the_own_domain(every: str | None, own: str) -> None:
     made = server({"gtid_domain_id": [{"x": 1}], "gtid_binlog_pos": [{"x": every}]})
     assert made.position() == own
-    assert made.full_position() == (every or "")
+    # The log holds every domain, and is followed from where all of them are.
+    assert made.changes_from() == (every or "")
+
+
+def test_the_log_is_followed_with_the_marker_and_over_verified_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(binlog, "follow", lambda *asked, **named: seen.append((asked, named)) or iter(()))
+    made = server()
+    credentials = {"host": "db", "user": "cutover", "ssl_ca": "/ca.pem"}
+    assert list(made.changes(credentials, "0-1-5", [("shop", "orders")])) == []
+    (((settings, since, tables), named),) = seen
+    # On the way back the log comes over the network.
+    assert settings == {**credentials, "ssl_verify_cert": True, "ssl_verify_identity": False}
+    assert (since, named) == ("0-1-5", {"mariadb": True})
+    assert tables == [("shop", "orders"), ("cutover_oc_shop", "marker")]
+    assert made.marker_tables() == [("cutover_oc_shop", "marker")]
+    # It is read by a thread, whose connection is its own.
+    assert asked(made) == []
 
 
 def test_the_marker_is_written_under_the_servers_number() -> None:
@@ -311,12 +345,26 @@ def test_a_link_of_someone_else_is_none_of_ours() -> None:
 
 
 ACCOUNT = {"host": "db", "port": "3306", "user": "repl", "password": "secret", "ssl_ca": "/ca.pem"}
+DOMAIN: dict[str, Answer] = {"gtid_domain_id": [{"x": 1}]}
+SEED = r"SELECT position FROM `cutover_oc_shop`\.seed"
 
 
-def test_following_begins_at_a_position_for_the_sites_databases_alone() -> None:
-    made = server({}, ("my_shop",))
-    made.follow(ACCOUNT, ACCOUNT, "0-1-5", 1)
-    statements = list(zip(asked(made)[1:], made.connection.arguments[1:], strict=True))
+def said(made: MariaDB, first: str) -> list[tuple[str, Any]]:
+    """The statements and their arguments, from the first one that begins so."""
+    statements = list(zip(asked(made), made.connection.arguments, strict=True))
+    begin = next(number for number, (statement, _arguments) in enumerate(statements) if statement.startswith(first))
+    return statements[begin:]
+
+
+def other_side(name: str = "source") -> FakeDatabase:
+    return FakeDatabase(name, 7, [])
+
+
+def test_the_target_goes_on_where_its_copy_ended_for_the_sites_databases_alone() -> None:
+    made = server({**DOMAIN, SEED: [{"position": "0-1-5"}]}, ("my_shop",), "target")
+    other = other_side()
+    made.follow(other, ACCOUNT)
+    statements = said(made, "SET GLOBAL")
     assert statements[0] == ("SET GLOBAL gtid_slave_pos = %s", ("0-1-5",))
     change, arguments = statements[1]
     assert change.startswith("CHANGE MASTER 'cutover_oc_shop' TO MASTER_HOST=%s")
@@ -330,13 +378,76 @@ def test_following_begins_at_a_position_for_the_sites_databases_alone() -> None:
         (r"my\_shop.%,cutover\_oc\_shop.%",),
     )
     assert statements[-1] == ("START SLAVE 'cutover_oc_shop'", None)
+    # Nothing is written on the side whose copy it has.
+    assert other.calls == []
+
+
+def test_the_source_begins_where_the_target_is() -> None:
+    made, other = server(DOMAIN), other_side("target")
+    made.follow(other, ACCOUNT)
+    # The target's marker exists before the position: the source only ever sees it change.
+    assert other.calls == ["target.mark", "target.changes_from"]
+    assert said(made, "SET GLOBAL")[0] == ("SET GLOBAL gtid_slave_pos = %s", ("0-7-1",))
+    assert not [statement for statement in asked(made) if ".seed" in statement]
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_the_other_sides_marker_is_expected_before_the_link_starts(side: str) -> None:
+    made = server({**DOMAIN, SEED: [{"position": "0-1-5"}]}, side=side)
+    made.follow(other_side(), ACCOUNT)
+    expected = "INSERT IGNORE INTO `cutover_oc_shop`.marker VALUES (7, '', UTC_TIMESTAMP(6))"
+    assert asked(made)[asked(made).index(expected) - 1] == "SET SESSION sql_log_bin = 0"
+    assert asked(made).index(expected) < asked(made).index("START SLAVE 'cutover_oc_shop'")
+
+
+def test_a_copy_of_a_log_that_was_empty_is_complete_too() -> None:
+    made = server({**DOMAIN, SEED: [{"position": ""}]}, side="target")
+    made.follow(other_side(), ACCOUNT)
+    assert "SET GLOBAL gtid_slave_pos = %s" not in asked(made)
+    assert asked(made)[-1] == "START SLAVE 'cutover_oc_shop'"
+
+
+def test_without_a_copy_the_target_cannot_follow() -> None:
+    made, other = server(DOMAIN, side="target"), other_side()
+    with pytest.raises(
+        RuntimeError, match=r"^the target has no complete copy to go on from; run replicate.yml from its start$"
+    ):
+        made.follow(other, ACCOUNT)
+    assert not [statement for statement in asked(made) if re.search("SLAVE|MASTER|gtid|marker VALUES", statement)]
+    assert other.calls == []
 
 
 def test_a_link_that_runs_is_stopped_before_it_is_changed() -> None:
-    made = server({ALL: [{"Connection_name": "cutover_oc_shop"}]})
-    made.follow(ACCOUNT, ACCOUNT, "", 1)
-    assert asked(made)[1] == "STOP SLAVE 'cutover_oc_shop'"
-    assert "SET GLOBAL gtid_slave_pos = %s" not in asked(made)
+    made = server({**DOMAIN, ALL: [{"Connection_name": "cutover_oc_shop"}], SEED: [{"position": ""}]}, side="target")
+    made.follow(other_side(), ACCOUNT)
+    statements = [statement.split(" TO ")[0] for statement, _arguments in said(made, "STOP")]
+    assert statements[:2] == ["STOP SLAVE 'cutover_oc_shop'", "CHANGE MASTER 'cutover_oc_shop'"]
+
+
+def test_a_link_that_stopped_is_started() -> None:
+    made = server()
+    made.resume_link()
+    assert asked(made) == ["START SLAVE 'cutover_oc_shop'"]
+
+
+@pytest.mark.parametrize(
+    ("found", "position"), [([], None), ([{"position": ""}], ""), ([{"position": "0-1-5"}], "0-1-5")]
+)
+def test_where_a_copy_ended(found: list[dict[str, Any]], position: str | None) -> None:
+    made = server({SEED: found})
+    assert made.seeded() == position
+    logged = [statement for statement in asked(made) if statement.startswith("CREATE")]
+    assert logged[-1].startswith("CREATE TABLE IF NOT EXISTS `cutover_oc_shop`.seed (")
+    assert asked(made).count("SET SESSION sql_log_bin = 0") == 2
+
+
+def test_pages_are_written_before_the_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(mariadb.time, "sleep", slept.append)
+    made = server()
+    made.before_restart()
+    assert asked(made) == ["SET GLOBAL innodb_max_dirty_pages_pct = 0"]
+    assert slept == [1.0]
 
 
 def test_a_link_is_forgotten() -> None:

@@ -1,15 +1,14 @@
-"""Which rows changed: keys out of the binary log."""
+"""Which rows changed: keys out of a server's log of changes."""
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import tracker
-from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Tracker, key_of, keys_of
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, TableName
+from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Tracker, key_of
 
 MARKER = ("cutover_shop", "marker")
 ORDERS = ("shop", "orders")
@@ -17,22 +16,18 @@ LOG = ("shop", "log")
 TABLES = {ORDERS: (["id", "note", "shop"], ["shop", "id"]), LOG: (["line"], [])}
 
 
-class Event(NamedTuple):
-    schema: str
-    table: str
-    rows: list[dict[str, Any]]
+def marker(token: str, table: TableName = MARKER) -> Change:
+    return Change(table, [{"server": 1, "token": token, "written": 1.5}])
 
 
-def marker(token: str) -> Event:
-    return Event(*MARKER, [{"after_values": {"server": 1, "token": token}}])
+def order(number: int) -> Change:
+    return Change(ORDERS, [{"id": number, "note": "x", "shop": 7}])
 
 
-def order(number: int) -> Event:
-    return Event(*ORDERS, [{"values": {"id": number, "note": "x", "shop": 7}}])
-
-
-def make(reader: Callable[[], Iterator[Event]] = lambda: iter(())) -> Tracker:
-    return Tracker({}, "0-1-1", TABLES, MARKER, reader)
+def make(
+    changes: Callable[[], Iterator[Change]] = lambda: iter(()), markers: tuple[TableName, ...] = (MARKER,)
+) -> Tracker:
+    return Tracker(changes, TABLES, markers)
 
 
 def test_a_key_by_its_names() -> None:
@@ -56,39 +51,46 @@ def test_an_altered_table_is_noticed() -> None:
         key_of({"UNKNOWN_COL0": 1, "UNKNOWN_COL1": 2}, *TABLES[ORDERS])
 
 
-def test_an_update_touches_the_old_and_the_new_key() -> None:
-    before, after = {"id": 1, "note": "x", "shop": 7}, {"id": 2, "note": "x", "shop": 7}
-    rows = [{"before_values": before, "after_values": after}, {"values": {"id": 3, "note": "", "shop": 7}}]
-    assert keys_of(rows, *TABLES[ORDERS]) == {(7, 1), (7, 2), (7, 3)}
+def test_every_image_of_a_change_counts() -> None:
+    made = make()
+    images = [(1, "x"), (2, "x"), (3, "")]
+    made.take(Change(ORDERS, [{"id": number, "note": note, "shop": 7} for number, note in images]))
+    assert made.drain() == {ORDERS: [(7, 1), (7, 2), (7, 3)]}
+
+
+def test_an_image_of_the_key_alone_is_enough() -> None:
+    made = make()
+    made.take(Change(ORDERS, [{"shop": 7, "id": 1}]))
+    assert made.drain() == {ORDERS: [(7, 1)]}
 
 
 def test_changes_are_handed_over_once_and_in_order() -> None:
     made = make()
     for number in (3, 1, 2, 1):
-        made.take(*order(number))
+        made.take(order(number))
     assert made.drain() == {ORDERS: [(7, 1), (7, 2), (7, 3)]}
     assert made.drain() == {}
 
 
 def test_what_was_put_back_comes_again_with_what_is_new() -> None:
     made = make()
-    made.take(*order(1))
+    made.take(order(1))
     changed = made.drain()
-    made.take(*order(2))
+    made.take(order(2))
     made.put_back(ORDERS, changed[ORDERS])
     assert made.drain() == {ORDERS: [(7, 1), (7, 2)]}
 
 
 def test_tables_of_others_do_not_count() -> None:
     made = make()
-    made.take("shop", "sessions", [{"values": {"id": 1}}])
+    made.take(Change(("shop", "sessions"), [{"id": 1}]))
     assert made.drain() == {}
     assert made.unkeyed == set()
 
 
 def test_rows_without_a_key_are_named() -> None:
     made = make()
-    made.take(*LOG, [{"values": {"line": "x"}}])
+    made.take(Change(LOG, [{"line": "x"}]))
     assert made.unkeyed == {LOG}
     assert made.drain() == {}
 
@@ -96,11 +98,11 @@ def test_rows_without_a_key_are_named() -> None:
 def test_a_reader_waits_for_everything_before_a_token() -> None:
     stop = threading.Event()
 
-    def read() -> Iterator[Event]:
+    def read() -> Iterator[Change]:
         yield order(1)
         yield marker("first")
         yield order(2)
-        yield Event(*MARKER, [{"values": {"UNKNOWN_COL0": 1, "UNKNOWN_COL1": "second"}}])
+        yield Change(MARKER, [{"UNKNOWN_COL0": 1, "UNKNOWN_COL1": "second"}])
         stop.wait(5)
 
     made = make(read)
@@ -113,17 +115,17 @@ def test_a_reader_waits_for_everything_before_a_token() -> None:
     stop.set()
 
 
-def broken() -> Iterator[Event]:
+def broken() -> Iterator[Change]:
     yield order(1)
     raise OSError("Lost connection to MySQL server")
 
 
-def ended() -> Iterator[Event]:
+def ended() -> Iterator[Change]:
     yield order(1)
 
 
-def altered() -> Iterator[Event]:
-    yield Event(*ORDERS, [{"values": {"UNKNOWN_COL0": 1}}])
+def altered() -> Iterator[Change]:
+    yield Change(ORDERS, [{"UNKNOWN_COL0": 1}])
 
 
 @pytest.mark.parametrize(
@@ -134,48 +136,71 @@ def altered() -> Iterator[Event]:
         (altered, "a row image has 1 columns where the table has 3: the table was altered since the proof"),
     ],
 )
-def test_a_log_that_cannot_be_followed_is_told_at_once(read: Callable[[], Iterator[Event]], words: str) -> None:
+def test_a_log_that_cannot_be_followed_is_told_at_once(read: Callable[[], Iterator[Change]], words: str) -> None:
     made = make(read)
     made.start()
     assert made.wait_for("never", 60) is False
-    assert made.failure == "the binary log cannot be followed: " + words
+    assert made.failure == "the log of changes cannot be followed: " + words
 
 
 def test_a_token_seen_before_a_failure_does_not_count() -> None:
     made = make(broken)
-    made.take(*marker("seen"))
+    made.take(marker("seen"))
     made.start()
     made.wait_for("never", 5)
     assert made.wait_for("seen", 0) is False
 
 
-def test_the_reader_follows_the_site_alone_from_the_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
+def test_a_token_counts_once_every_marker_table_has_shown_it() -> None:
+    # Databases that are followed one by one are not equally far.
+    other = ("bills", "marker")
+    made = make(markers=(MARKER, other))
+    made.take(marker("first"))
+    assert made.wait_for("first", 0) is False
+    made.take(marker("first"))
+    assert made.wait_for("first", 0) is False
+    made.take(marker("second", other))
+    assert made.wait_for("second", 0) is False
+    made.take(marker("first", other))
+    assert made.wait_for("first", 0) is True
+    assert made.wait_for("second", 0) is False
 
-    def reader(**settings: Any) -> Iterator[Event]:
-        asked.update(settings)
-        return iter([marker("seen")])
 
-    monkeypatch.setattr(tracker, "BinLogStreamReader", reader)
-    made = Tracker({"host": "db", "user": "cutover", "ssl_ca": "/ca.pem"}, "0-1-5", TABLES, MARKER)
+def test_who_waits_is_woken_by_the_last_marker_table() -> None:
+    other, stop = ("bills", "marker"), threading.Event()
+
+    def read() -> Iterator[Change]:
+        yield marker("first")
+        yield order(1)
+        yield marker("first", other)
+        stop.wait(5)
+
+    made = make(read, (MARKER, other))
     made.start()
-    made.wait_for("never", 5)
-    # On the way back the log comes over the network.
-    assert asked["connection_settings"] == {
-        "host": "db",
-        "user": "cutover",
-        "ssl_ca": "/ca.pem",
-        "ssl_verify_cert": True,
-        "ssl_verify_identity": False,
-    }
-    assert asked["only_schemas"] == ["cutover_shop", "shop"]
-    assert (asked["auto_position"], asked["is_mariadb"], asked["blocking"]) == ("0-1-5", True, True)
-    assert 4000000000 <= asked["server_id"] < 2**32
+    assert made.wait_for("first", 5) is True
+    assert made.drain() == {ORDERS: [(7, 1)]}
+    stop.set()
 
 
-def test_without_the_driver_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracker, "BinLogStreamReader", None)
-    made = Tracker({}, "0-1-5", TABLES, MARKER)
+def test_a_token_elsewhere_is_none() -> None:
+    made = make()
+    made.take(Change(ORDERS, [{"id": 1, "note": "token", "shop": 7}]))
+    assert made.wait_for("token", 0) is False
+
+
+def test_a_marker_is_no_changed_row() -> None:
+    made = Tracker(lambda: iter(()), {**TABLES, MARKER: (["server", "token", "written"], ["server"])}, (MARKER,))
+    made.take(marker("first"))
+    assert made.drain() == {}
+
+
+def test_a_server_that_refuses_to_be_followed_is_told() -> None:
+    def refuse() -> Iterator[Change]:
+        raise RuntimeError("the log of a server whose GTIDs have tags cannot be read")
+
+    made = make(refuse)
     made.start()
-    assert made.wait_for("never", 5) is False
-    assert made.failure.endswith("mysql-replication cannot be imported; run from the site's agent.pyz")
+    assert made.wait_for("never", 60) is False
+    assert made.failure == (
+        "the log of changes cannot be followed: the log of a server whose GTIDs have tags cannot be read"
+    )
