@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import database_side, mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils import database_side, engines
 
 
 class FailedError(Exception):
@@ -16,8 +16,8 @@ class FailedError(Exception):
 class FakeModule:
     """As much of a module as is asked for."""
 
-    def __init__(self, credentials: str) -> None:
-        self.params = {"credentials": credentials, "site": "shop", "databases": ["shop"]}
+    def __init__(self, credentials: str, engine: str = "mariadb") -> None:
+        self.params = {"credentials": credentials, "site": "shop", "databases": ["shop"], "engine": engine}
 
     def fail_json(self, msg: str) -> NoReturn:
         raise FailedError(msg)
@@ -28,16 +28,77 @@ def write(path: Path, content: Any) -> str:
     return str(path)
 
 
-def test_the_side_is_connected_with_its_own_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path / "c.json", {"source": {"user": "a"}, "target": {"user": "b"}})
-    seen: list[Any] = []
-    monkeypatch.setattr(mariadb, "connect", lambda *arguments: seen.append(arguments) or "connection")
-    database = database_side.open_database(FakeModule(path), "target", 7.0)
-    assert seen == [({"user": "b"}, 7.0)]
-    assert (database.connection, database.name, database.databases) == ("connection", "cutover_shop", ["shop"])
+class FakeEngine:
+    """An engine's file; it remembers how it was asked."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.SERVER = self
+        self.asked: list[tuple[Any, ...]] = []
+        self.error: Exception | None = None
+
+    def _answer(self, what: str, *arguments: Any) -> str:
+        self.asked.append((what, *arguments))
+        if self.error:
+            raise self.error
+        return f"{what} of {self.name}"
+
+    def open_server(self, credentials: Any, site: str, databases: Any, side: str, timeout: float) -> str:
+        return self._answer("server", credentials, site, databases, side, timeout)
+
+    def connect(self, credentials: Any, timeout: float, database: str) -> str:
+        return self._answer("reader", credentials, timeout, database)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]x"])
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeEngine]:
+    made = {name: FakeEngine(name) for name in engines.ENGINES}
+    monkeypatch.setattr(engines, "server", made.__getitem__)
+    return made
+
+
+BOTH = {
+    "source": {"mariadb": {"user": "a"}, "postgresql": {"user": "p"}},
+    "target": {"mariadb": {"user": "b"}, "postgresql": {"user": "q"}},
+}
+
+
+@pytest.mark.parametrize(("engine", "side", "user"), [("mariadb", "target", "b"), ("postgresql", "source", "p")])
+def test_the_side_is_connected_with_its_own_credentials(
+    tmp_path: Path, fakes: dict[str, FakeEngine], engine: str, side: str, user: str
+) -> None:
+    module = FakeModule(write(tmp_path / "c.json", BOTH), engine)
+    assert database_side.open_database(module, side, 7.0) == f"server of {engine}"  # type: ignore[comparison-overlap]
+    assert database_side.open_reader(module, side, "shop", 8.0) == f"reader of {engine}"
+    assert fakes[engine].asked == [
+        ("server", {"user": user}, "shop", ["shop"], side, 7.0),
+        ("reader", {"user": user}, 8.0, "shop"),
+    ]
+    assert database_side.read_credentials(module, side) == {"user": user}
+
+
+def test_the_engines_are_the_ones_of_the_list() -> None:
+    assert database_side.SIDE_OPTIONS["engine"] == {
+        "type": "str",
+        "default": "mariadb",
+        "choices": ["mariadb", "mysql", "postgresql"],
+    }
+
+
+def test_credentials_of_another_engine_are_none(tmp_path: Path, fakes: dict[str, FakeEngine]) -> None:
+    module = FakeModule(write(tmp_path / "c.json", BOTH), "mysql")
+    with pytest.raises(FailedError) as raised:
+        database_side.open_database(module, "source")
+    assert str(raised.value) == (
+        f"The credentials of the source's database cannot be read from {tmp_path}/c.json: 'mysql'. "
+        "Run replicate.yml, which writes them."
+    )
+    assert fakes["mysql"].asked == []
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]x", "[]", '{"source": {}}', '{"source": []}', '{"source": {"mariadb": 5}}']
+)
 def test_credentials_that_cannot_be_read(tmp_path: Path, content: str) -> None:
     path = tmp_path / "c.json"
     path.write_text(content)
@@ -56,13 +117,15 @@ def test_no_credentials_at_all(tmp_path: Path) -> None:
     ("where", "shown"), [({"host": "10.0.0.5"}, "10.0.0.5"), ({"unix_socket": "/run/db.sock"}, "/run/db.sock")]
 )
 def test_a_server_that_cannot_be_reached_and_no_secret(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: dict[str, str], shown: str
+    tmp_path: Path, fakes: dict[str, FakeEngine], where: dict[str, str], shown: str
 ) -> None:
-    def refuse(*_arguments: Any) -> NoReturn:
-        raise OSError("Access denied")
-
-    path = write(tmp_path / "c.json", {"source": {"user": "cutover", "password": "s3cret", **where}})
-    monkeypatch.setattr(mariadb, "connect", refuse)
-    with pytest.raises(FailedError) as raised:
-        database_side.open_database(FakeModule(path), "source")
-    assert str(raised.value) == f"The source's database at {shown} cannot be reached as cutover: Access denied"
+    credentials = {"user": "cutover", "password": "s3cret", **where}
+    module = FakeModule(write(tmp_path / "c.json", {"source": {"mariadb": credentials}}))
+    fakes["mariadb"].error = OSError("Access denied")
+    for open_it in (
+        lambda: database_side.open_database(module, "source"),
+        lambda: database_side.open_reader(module, "source", "shop", 5.0),
+    ):
+        with pytest.raises(FailedError) as raised:
+            open_it()
+        assert str(raised.value) == f"The source's database at {shown} cannot be reached as cutover: Access denied"

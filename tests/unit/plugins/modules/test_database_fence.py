@@ -21,9 +21,8 @@ class FakeDatabase:
         self.closed = False
         self.changes: list[str] = []
 
-    def rows(self, statement: str, arguments: Any) -> list[dict[str, str]]:
-        assert (statement, arguments) == ("SHOW DATABASES LIKE %s", ["cutover\\_oc\\_shop"])
-        return [{"Database": self.name}] if self.schema_there else []
+    def has_schema(self) -> bool:
+        return self.schema_there
 
     def missing_triggers(self) -> list[str]:
         return [event for event in EVENTS if event not in self.triggers]
@@ -39,6 +38,10 @@ class FakeDatabase:
         self.changes.append("make_triggers")
         self.triggers = list(EVENTS)
         return 3
+
+    def drop_schema(self) -> None:
+        self.changes.append("drop_schema")
+        self.schema_there = False
 
     def drop_fence(self) -> None:
         self.changes.append("drop_fence")
@@ -122,7 +125,27 @@ def test_it_is_taken_down(database: FakeDatabase, monkeypatch: pytest.MonkeyPatc
     run(monkeypatch)
     database.changes.clear()
     results, changes = steps(database, monkeypatch, state="absent")
-    assert ([result["changed"] for result in results], changes) == ([True, True, False, False], ["drop_fence"])
+    # The fence's triggers read the schema, so that it goes after them.
+    assert changes == ["drop_fence", "drop_schema"]
+    assert [result["changed"] for result in results] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("left", ["triggers", "schema"])
+def test_what_is_left_of_it_is_taken_down(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch, left: str) -> None:
+    run(monkeypatch)
+    if left == "triggers":
+        database.schema_there = False
+    else:
+        database.triggers = []
+    database.changes.clear()
+    results, _changes = steps(database, monkeypatch, state="absent")
+    assert [result["changed"] for result in results] == [True, True, False, False]
+    assert (database.schema_there, database.triggers) == (False, [])
+
+
+def test_an_engine_is_one_of_the_list(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModuleFailedError, match="value of engine must be one of: mariadb, mysql, postgresql, got: x"):
+        run(monkeypatch, engine="x")
 
 
 def test_a_side_is_source_or_target(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import Link
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Link
 from ansible_collections.ocpizza.cutover.plugins.modules import database_link
 from tests.unit.plugins.fakes import HEALTHY, ModuleFailedError, run_module
 
@@ -21,6 +21,7 @@ class FakeDatabase:
     def __init__(self) -> None:
         self.state = ABSENT
         self.becomes = HEALTHY
+        self.refuses = ""
         self.changes: list[Any] = []
 
     def has_link(self) -> bool:
@@ -29,38 +30,19 @@ class FakeDatabase:
     def link(self) -> Link:
         return self.state
 
-    def follow(self, other: Any, account: Any, position: str, ignore_domain: int) -> None:
-        assert other == account
-        self.changes.append((account["user"], position, ignore_domain))
+    def follow(self, other: Any, account: Any) -> None:
+        if self.refuses:
+            raise RuntimeError(self.refuses)
+        self.changes.append(("follow", other, account["user"]))
+        self.state = self.becomes
+
+    def resume_link(self) -> None:
+        self.changes.append("resume_link")
         self.state = self.becomes
 
     def unfollow(self) -> None:
         self.changes.append("unfollow")
         self.state = ABSENT
-
-    def rows(self, statement: str) -> None:
-        self.changes.append(statement)
-        self.state = self.becomes
-
-    def value(self, statement: str) -> int:
-        assert statement == "SELECT @@gtid_domain_id"
-        return 2
-
-    def full_position(self) -> str:
-        return "1-2-7"
-
-    def make_schema(self) -> None:
-        pass
-
-    def server(self) -> int:
-        return 7
-
-    def mark(self, token: str) -> str:
-        self.changes.append("mark")
-        return "1-2-7"
-
-    def expect_markers_of(self, server: int) -> None:
-        self.changes.append(("expect", server))
 
 
 class House:
@@ -73,10 +55,6 @@ class House:
         self.account.write_text(json.dumps({"user": "repl", "password": "s3cret"}))
         monkeypatch.setattr(database_link, "open_database", lambda _module, side: self.sides[side])
         monkeypatch.setattr(database_link, "PATIENCE", 0.0)
-        self.seeded("0-1-5")
-
-    def seeded(self, position: str | None) -> None:
-        self.monkeypatch.setattr(database_link, "seeded", lambda _database: position)
 
     def run(self, check: bool = False, side: str = "target", **more: Any) -> dict[str, Any]:
         arguments = {"credentials": "/c.json", "side": side, "site": "shop", "databases": ["shop"], **more}
@@ -100,33 +78,31 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     return House(tmp_path, monkeypatch)
 
 
-def test_the_target_goes_on_where_its_copy_ended(house: House) -> None:
+def test_the_target_follows_the_source_once(house: House) -> None:
     results, changes = house.steps()
-    assert changes == [("expect", 7), ("repl", "0-1-5", 2)]
+    assert changes == [("follow", house.sides["source"], "repl")]
     assert results == [
         {"changed": True, "action": "created", "lag_seconds": None},
         {"changed": True, "action": "created", "lag_seconds": 0},
         {"changed": False, "action": "none", "lag_seconds": 0},
         {"changed": False, "action": "none", "lag_seconds": 0},
     ]
+    assert house.sides["source"].changes == []
 
 
-def test_the_source_begins_where_the_target_is(house: House) -> None:
-    assert house.steps("source")[1] == [("expect", 7), ("repl", "1-2-7", 2)]
-    # The target's marker exists before the position: the source only ever sees it change.
-    assert house.sides["target"].changes == ["mark"]
+def test_the_source_follows_the_target(house: House) -> None:
+    assert house.steps("source")[1] == [("follow", house.sides["target"], "repl")]
+    assert house.sides["target"].changes == []
 
 
-def test_a_copy_of_a_log_that_was_empty_is_complete_too(house: House) -> None:
-    house.seeded("")
-    assert house.steps()[1] == [("expect", 7), ("repl", "", 2)]
-
-
-def test_without_a_copy_the_target_cannot_follow(house: House) -> None:
-    house.seeded(None)
+def test_a_side_that_cannot_follow_says_why(house: House) -> None:
+    house.sides["target"].refuses = "the target has no complete copy to go on from; run replicate.yml from its start"
     with pytest.raises(ModuleFailedError) as raised:
         house.run()
-    assert str(raised.value) == ("The target has no complete copy to go on from. Run replicate.yml from its start.")
+    assert str(raised.value) == (
+        "Replication to the target cannot begin: "
+        "the target has no complete copy to go on from; run replicate.yml from its start"
+    )
     assert house.sides["target"].changes == []
 
 
@@ -138,7 +114,7 @@ def test_without_an_account_no_link_is_made(house: House) -> None:
 def test_a_link_that_was_stopped_is_started(house: House) -> None:
     house.sides["target"].state = HEALTHY._replace(applying=False)
     results, changes = house.steps()
-    assert changes == ["START SLAVE 'cutover_shop'"]
+    assert changes == ["resume_link"]
     assert [result["action"] for result in results] == ["started", "started", "none", "none"]
 
 
