@@ -21,7 +21,7 @@ requirements:
 attributes:
   check_mode:
     support: full
-    description: Reads only.
+    description: Reads only, but for the marker's row; no point is kept to follow changes from.
   diff_mode:
     support: none
     description: Nothing is changed.
@@ -155,8 +155,12 @@ def main():
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     caught_up, position = None, ""
     if module.params["live"]:
-        source, target = (open_database(module, side) for side in SIDES)
-        position = source.changes_from()
+        # A wait for the target must not end as a lost connection.
+        timeout = max(30.0, module.params["lag_timeout"] + 5.0)
+        source, target = (open_database(module, side, timeout) for side in SIDES)
+        if not module.check_mode:
+            # A server may keep its log from here on, and give up what it kept for the last proof.
+            position = source.changes_from()
         caught_up = proof.follower(source, target, module.params["lag_timeout"])
     proofs = [compare(module, name, caught_up, position) for name in module.params["databases"]]
     module.exit_json(

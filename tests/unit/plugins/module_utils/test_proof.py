@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column, Table
+from tests.unit.plugins.fakes import pair
 
 PAIRS = Table("d", "t", [Column("a", "int(11)"), Column("b", "int(11)")], ["a", "b"], "InnoDB", 10)
 keys = st.tuples(st.integers(-3, 3), st.integers(-3, 3))
@@ -153,3 +154,67 @@ def test_verdict(statuses, schema, verdict):
     assert result["equal"] is (verdict == "PASSED")
     assert (result["coverage"] == 1.0) is ("unsettled" not in statuses and "unknown" not in statuses and bool(statuses))
     assert "equal" in proof.describe(result) or "different" in proof.describe(result)
+
+
+class Follower:
+    """A target that was asked to wait."""
+
+    def __init__(self, answers):
+        self.answers = list(answers)
+        self.waited = []
+
+    def wait_for(self, position, seconds):
+        self.waited.append((position, seconds))
+        return self.answers.pop(0)
+
+
+def test_a_target_is_caught_up_once_it_has_a_marker_of_now():
+    source, _target = pair([])
+    target = Follower([True, True])
+    caught_up = proof.follower(source, target, 3.0)
+    assert [caught_up(), caught_up()] == [True, True]
+    assert target.waited == [("0-1-1", 3.0), ("0-1-2", 3.0)]
+    first = source.markers[1]
+    caught_up = proof.follower(source, Follower([True]))
+    caught_up()
+    assert source.markers[1] != first
+
+
+def test_a_target_that_does_not_follow_costs_the_whole_patience_twice_only():
+    source, _target = pair([])
+    target = Follower([False, False, False, True, True])
+    caught_up = proof.follower(source, target, 3.0)
+    assert [caught_up() for _turn in range(5)] == [False, False, False, True, True]
+    # Once it follows again it is waited for again.
+    assert [seconds for _position, seconds in target.waited] == [3.0, 3.0, 0.05, 0.05, 3.0]
+
+
+class EmptySql(FakeSql):
+    """A database without a table."""
+
+    def prepare(self, _connection):
+        pass
+
+    def position(self, connection):
+        return f"where {connection} is"
+
+    def load_tables(self, _connection, _database):
+        return []
+
+    def schema(self, _connection, _database):
+        return {}
+
+    def flavour(self, _connection):
+        return "mariadb"
+
+
+@pytest.mark.parametrize(("given", "told"), [("0-1-5", "0-1-5"), ("", "where source is")])
+def test_a_proof_tells_its_position(monkeypatch, given, told):
+    monkeypatch.setattr(proof, "provider", lambda _connection: EmptySql([]))
+    result = proof.compare_database("source", "target", "shop", position=given)
+    assert (result["position"], result["engine"], result["verdict"]) == (told, "mariadb", "PARTIAL")
+
+
+def test_a_connection_of_an_unknown_driver_has_no_proof():
+    with pytest.raises(ValueError, match="no proof is known for connections of builtins"):
+        proof.provider("a string")
