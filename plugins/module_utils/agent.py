@@ -125,8 +125,10 @@ def make_pair(plan: Plan, engine: str) -> switchover.Pair:
     follower = None
     if since:
         credentials = read_json(plan["credentials"])[plan["origin"]][engine]
+        # It follows in a thread of its own, and a driver's connection is for one thread.
+        reader = open_database(plan, engine, plan["origin"])
         follower = tracker.Tracker(
-            lambda: origin.changes(credentials, since, list(comparer.tables)), comparer.keys(), origin.marker_tables()
+            lambda: reader.changes(credentials, since, list(comparer.tables)), comparer.keys(), reader.marker_tables()
         )
         follower.start()
     return switchover.Pair(origin, destination, comparer, follower)

@@ -3,23 +3,24 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, NoReturn
+from types import SimpleNamespace
+from typing import Any, ClassVar, NoReturn
 
 import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     agent,
+    engines,
     journal,
-    mariadb,
     proof,
     relay,
     restart,
-    seed,
     switchover,
     tracker,
     valve,
     watchdog,
 )
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change
 from tests.unit.plugins.fakes import FakeDatabase, chosen, flags, make_valve, pair
 
 
@@ -31,10 +32,15 @@ class House:
         self.valve = make_valve(folder)
         self.calls: list[str] = []
         self.source, self.target = pair(self.calls)
+        self.databases: dict[tuple[str, str], FakeDatabase] = {
+            ("mariadb", "source"): self.source,
+            ("mariadb", "target"): self.target,
+        }
         side = {"endpoint": {"address": "127.0.0.1", "port": 8000, "local": True}, "health": {"url": "u", "host": "h"}}
         self.plan: dict[str, Any] = {
             "site": "shop",
-            "databases": ["shop"],
+            "engine": "mariadb",
+            "engines": {"mariadb": ["shop"]},
             "phase": "cutover",
             "host": "old",
             "origin": "source",
@@ -50,7 +56,19 @@ class House:
             **{name: self.path(name + ".json") for name in ("credentials", "proof", "state", "result")},
             "journal": self.path("journal.jsonl"),
         }
-        self.write("credentials", {"source": {"user": "a", "password": "s3cret"}, "target": {"user": "b"}})
+        self.write(
+            "credentials",
+            {
+                "source": {"mariadb": {"user": "a", "password": "s3cret"}, "postgresql": {"user": "p"}},
+                "target": {"mariadb": {"user": "b"}, "postgresql": {"user": "q"}},
+            },
+        )
+
+    def also(self, engine: str, *databases: str) -> None:
+        """Give the site the databases of one more engine."""
+        self.plan["engines"][engine] = list(databases)
+        source, target = pair(self.calls, engine)
+        self.databases.update({(engine, "source"): source, (engine, "target"): target})
 
     def path(self, name: str) -> str:
         return str(self.folder / name)
@@ -68,16 +86,15 @@ class House:
     def told(self) -> list[tuple[str, str, str]]:
         return [(event["step"], event["status"], event["text"]) for event in journal.read_events(self.plan["journal"])]
 
-    def open_side(self, _plan: Any, name: str, timeout: float = 5.0) -> switchover.Side:
-        self.calls.append(f"open {name} {timeout:g}")
-        database = self.source if name == "source" else self.target
-        return switchover.Side(name, database, valve.Endpoint("127.0.0.1", 8000, True), {})  # type: ignore[arg-type]
+    def open_database(self, _plan: Any, engine: str, side: str, timeout: float = 5.0) -> FakeDatabase:
+        self.calls.append(f"open {engine} {side} {timeout:g}")
+        return self.databases[engine, side]
 
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     made = House(tmp_path)
-    monkeypatch.setattr(agent, "open_side", made.open_side)
+    monkeypatch.setattr(agent, "open_database", made.open_database)
     return made
 
 
@@ -86,34 +103,41 @@ class FakeSwitchover:
 
     outcome = "open"
     made: tuple[Any, ...] = ()
+    calls: ClassVar[list[str]] = []
 
     def __init__(self, *arguments: Any) -> None:
         FakeSwitchover.made = arguments
 
     def run(self) -> dict[str, Any]:
-        return {"outcome": self.outcome, "reason": ""}
+        followed_from = {one.destination.engine: one.destination.changes_from() for one in self.made[3]}
+        # Rows are written on the destination as soon as it is open.
+        for one in self.made[3]:
+            one.destination.mark("a row of the site")
+        self.calls.append("released")
+        return {"outcome": self.outcome, "reason": "", "followed_from": followed_from}
 
 
 class FakeComparer:
     """Compares nothing."""
 
-    def __init__(self, _plan: Any) -> None:
-        pass
+    def __init__(self, plan: Any, engine: str) -> None:
+        self.tables = {(database, "orders"): None for database in plan["engines"][engine]}
 
     def keys(self) -> dict[Any, Any]:
-        return {("shop", "orders"): (["id"], ["id"])}
+        return {name: (["id"], ["id"]) for name in self.tables}
 
 
 class FakeFollower:
-    """Follows nothing."""
+    """Follows nothing until it is asked."""
 
-    made: tuple[Any, ...] = ()
+    made: ClassVar[list["FakeFollower"]] = []
 
-    def __init__(self, *arguments: Any) -> None:
-        FakeFollower.made = arguments
+    def __init__(self, changes: Any, *arguments: Any) -> None:
+        self.changes, self.arguments, self.started = changes, arguments, False
+        FakeFollower.made.append(self)
 
     def start(self) -> None:
-        pass
+        self.started = True
 
 
 @pytest.fixture
@@ -122,34 +146,110 @@ def switching(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.setattr(agent, "Comparer", FakeComparer)
     monkeypatch.setattr(tracker, "Tracker", FakeFollower)
     monkeypatch.setattr(FakeSwitchover, "outcome", "open")
-    monkeypatch.setattr(FakeFollower, "made", ())
-    monkeypatch.setattr(FakeDatabase, "full_position", lambda _self: "1-2-7", raising=False)
+    monkeypatch.setattr(FakeSwitchover, "calls", house.calls)
+    monkeypatch.setattr(FakeFollower, "made", [])
     return house
 
 
-def test_after_the_open_the_next_proof_starts_from_here(switching: House) -> None:
-    switching.write("proof", {"positions": {"source": "0-1-5"}})
+def test_the_next_proof_starts_before_the_first_write_on_the_other_side(switching: House) -> None:
+    switching.write("proof", {"positions": {"source": {"mariadb": "0-1-5"}}})
     assert switching.main("switchover") == 0
-    assert switching.read("result") == {"outcome": "open", "reason": ""}
+    assert switching.read("result")["outcome"] == "open"
     assert switching.read("state")["side"] == "target"
-    assert switching.read("proof")["positions"] == {"target": "1-2-7"}
-    assert FakeFollower.made == (
-        {"user": "a", "password": "s3cret"},
-        "0-1-5",
-        {("shop", "orders"): (["id"], ["id"])},
-        ("cutover_shop", "marker"),
-    )
-    assert FakeSwitchover.made[3] == switching.valve
+    # A point of after the release would leave out what was written in between.
+    assert switching.read("proof")["positions"] == {"target": {"mariadb": "0-2-0"}}
+    assert switching.target.changes_from() == "0-2-1"
+    assert switching.calls.index("target.changes_from") < switching.calls.index("target.mark")
+    after = switching.calls[switching.calls.index("released") : -1]
+    assert after == ["released"]
+    assert FakeSwitchover.made[4] == switching.valve
+    assert [side.name for side in FakeSwitchover.made[1:3]] == ["source", "target"]
 
 
-def test_without_a_proof_of_the_origin_nothing_is_followed(switching: House) -> None:
-    switching.write("proof", {"positions": {"target": "1-2-7"}})
+def test_on_the_way_back_the_proof_goes_on_at_the_source(switching: House) -> None:
+    switching.plan.update(origin="target", destination="source")
+    switching.write("proof", {"positions": {"target": {"mariadb": "0-2-7"}}})
+    assert switching.main("switchover") == 0
+    (moved,) = FakeSwitchover.made[3]
+    assert (moved.origin, moved.destination) == (switching.target, switching.source)
+    assert [side.name for side in FakeSwitchover.made[1:3]] == ["target", "source"]
+    assert switching.read("proof")["positions"] == {"source": {"mariadb": "0-1-0"}}
+    assert switching.read("state")["side"] == "source"
+
+
+def test_the_origins_log_is_followed_from_its_proof_with_connections_of_its_own(
+    switching: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[FakeDatabase] = []
+
+    def open_database(plan: Any, engine: str, side: str, timeout: float = 5.0) -> FakeDatabase:
+        switching.open_database(plan, engine, side, timeout)
+        opened.append(FakeDatabase(side, 1, []))
+        return opened[-1]
+
+    monkeypatch.setattr(agent, "open_database", open_database)
+    switching.write("proof", {"positions": {"source": {"mariadb": "0-1-5"}}})
+    switching.main("switchover")
+    (follower,) = FakeFollower.made
+    assert follower.started
+    assert follower.arguments == ({("shop", "orders"): (["id"], ["id"])}, [("cutover_shop", "marker")])
+    (moved,) = FakeSwitchover.made[3]
+    assert moved.tracker is follower
+    for database in opened:
+        database.log = [Change(("shop", "orders"), [{"id": 1}])]
+        database.calls.clear()
+    # Of what the server is asked by the tracker's thread nothing goes over the connections that the switchover uses.
+    assert list(follower.changes()) == [Change(("shop", "orders"), [{"id": 1}])]
+    assert (moved.origin.calls, moved.destination.calls) == ([], [])
+    assert [database.calls for database in opened if database.calls] == [
+        ["source.changes a 0-1-5 [('shop', 'orders')]"]
+    ]
+
+
+def test_each_engine_has_its_pair_its_credentials_and_its_position(switching: House) -> None:
+    switching.also("postgresql", "bills", "archive")
+    switching.write("proof", {"positions": {"source": {"mariadb": "0-1-5", "postgresql": "bills=slot@0/1"}}})
+    assert switching.main("switchover") == 0
+    first, second = FakeSwitchover.made[3]
+    assert (first.origin, first.destination) == (switching.source, switching.target)
+    assert second.origin is switching.databases["postgresql", "source"]
+    assert second.destination is switching.databases["postgresql", "target"]
+    assert [one.tracker for one in (first, second)] == FakeFollower.made
+    assert sorted(FakeFollower.made[1].arguments[0]) == [("archive", "orders"), ("bills", "orders")]
+    for follower in FakeFollower.made:
+        list(follower.changes())
+    assert switching.calls[-2:] == [
+        "source.changes a 0-1-5 [('shop', 'orders')]",
+        "source postgresql.changes p bills=slot@0/1 [('bills', 'orders'), ('archive', 'orders')]",
+    ]
+    assert switching.read("proof")["positions"] == {"target": {"mariadb": "0-2-0", "postgresql": "0-2-0"}}
+
+
+@pytest.mark.parametrize(
+    "positions", [{}, {"target": {"mariadb": "1-2-7"}}, {"source": {}}, {"source": {"mariadb": ""}}]
+)
+def test_without_a_proof_of_the_origin_nothing_is_followed(switching: House, positions: dict[str, Any]) -> None:
+    switching.write("proof", {"positions": positions})
     FakeSwitchover.outcome = "refused"
     assert switching.main("switchover") == 1
-    assert FakeFollower.made == ()
-    assert FakeSwitchover.made[5] is None
+    assert FakeFollower.made == []
+    assert [one.tracker for one in FakeSwitchover.made[3]] == [None]
     assert not os.path.exists(switching.plan["state"])
-    assert switching.read("proof") == {"positions": {"target": "1-2-7"}}
+    assert switching.read("proof") == {"positions": positions}
+
+
+def test_without_any_proof_nothing_is_followed(switching: House) -> None:
+    FakeSwitchover.outcome = "refused"
+    switching.main("switchover")
+    assert [one.tracker for one in FakeSwitchover.made[3]] == [None]
+    assert not os.path.exists(switching.plan["proof"])
+
+
+def test_an_engine_without_a_proof_is_not_followed_beside_one_with(switching: House) -> None:
+    switching.also("postgresql", "bills")
+    switching.write("proof", {"positions": {"source": {"mariadb": "0-1-5"}}})
+    switching.main("switchover")
+    assert [bool(one.tracker) for one in FakeSwitchover.made[3]] == [True, False]
 
 
 def test_an_aborted_switchover_is_no_success(switching: House) -> None:
@@ -158,21 +258,33 @@ def test_an_aborted_switchover_is_no_success(switching: House) -> None:
     assert switching.read("result")["outcome"] == "aborted"
 
 
-def test_a_position_that_cannot_be_read_afterwards_does_not_call_it_refused(
+@pytest.mark.parametrize("outcome", ["aborted", "refused"])
+def test_a_switchover_that_did_not_open_leaves_the_proof_as_it_was(switching: House, outcome: str) -> None:
+    FakeSwitchover.outcome = outcome
+    switching.write("proof", {"positions": {"source": {"mariadb": "0-1-5"}}})
+    switching.main("switchover")
+    assert switching.read("proof") == {"positions": {"source": {"mariadb": "0-1-5"}}}
+    assert not os.path.exists(switching.plan["state"])
+
+
+def test_a_server_that_is_lost_after_the_open_does_not_call_it_refused(
     switching: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(_self: Any) -> NoReturn:
-        raise OSError("server has gone away")
+    real = FakeSwitchover.run
 
-    switching.write("proof", {"positions": {"source": "0-1-5"}})
-    monkeypatch.setattr(FakeDatabase, "full_position", gone, raising=False)
+    def run(made: FakeSwitchover) -> dict[str, Any]:
+        outcome = real(made)
+        for method in ("changes_from", "mark"):
+            switching.target.failing[method] = OSError("server has gone away")
+        return outcome
+
+    monkeypatch.setattr(FakeSwitchover, "run", run)
+    switching.write("proof", {"positions": {"source": {"mariadb": "0-1-5"}}})
     assert switching.main("switchover") == 0
-    outcome = switching.read("result")
-    assert outcome["outcome"] == "open"
-    assert outcome["reason"] == "the next proof has no position to start from, run verify.yml: server has gone away"
+    assert (switching.read("result")["outcome"], switching.read("result")["reason"]) == ("open", "")
     assert switching.read("state")["side"] == "target"
-    # The old position is of before this switchover.
-    assert switching.read("proof")["positions"] == {}
+    # The point was taken before: the old one is of before this switchover.
+    assert switching.read("proof")["positions"] == {"target": {"mariadb": "0-2-0"}}
 
 
 def test_a_failure_is_a_refusal_in_words(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,19 +322,81 @@ def test_an_unknown_operation_is_refused(house: House, capsys: pytest.CaptureFix
     assert "invalid choice: 'dance'" in capsys.readouterr().err
 
 
-def test_the_copy_tells_how_far_it_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    def copy(source: Any, target: Any, dump: Any, load: Any, progress: Any) -> dict[str, Any]:
-        assert (source, target, dump, load) == (house.source, house.target, ["dump"], ["load"])
-        progress(1, 10)
-        progress(2, 10)
-        return {"changed": True, "position": "0-1-5"}
+def seeding(house: House, monkeypatch: pytest.MonkeyPatch, changed: bool = True) -> list[str]:
+    """Have a copy made by an engine's own means; which engine was asked."""
+    asked: list[str] = []
 
-    monkeypatch.setattr(seed, "seed", copy)
+    def copy(source: Any, target: Any, plan: Any, progress: Any) -> dict[str, Any]:
+        engine = asked[-1]
+        assert (source, target) == (house.databases[engine, "source"], house.databases[engine, "target"])
+        assert (plan["dump"], plan["load"]) == (["dump"], ["load"])
+        # What the servers need is set before the copy begins.
+        assert [call for call in house.calls if "prepare" in call]
+        progress(1, 10, "bytes copied")
+        progress(2, 10, "bytes copied")
+        return {"changed": changed, "position": "0-1-5"}
+
+    monkeypatch.setattr(engines, "seeder", lambda engine: asked.append(engine) or SimpleNamespace(seed=copy))
+    return asked
+
+
+def test_the_copy_tells_how_far_it_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = seeding(house, monkeypatch)
     assert house.main("seed") == 0
-    assert house.read("result") == {"changed": True, "position": "0-1-5"}
-    assert house.calls == ["open source 600", "open target 600"]
+    assert house.read("result") == {"changed": True, "position": "0-1-5", "settings": []}
+    assert house.calls == [
+        "open mariadb source 600",
+        "open mariadb target 600",
+        "source.prepare for target",
+        "target.prepare for source",
+    ]
+    assert asked == ["mariadb"]
     (event,) = journal.read_events(house.plan["journal"])
     assert (event["status"], event["step"], event["done"], event["total"]) == ("progress", "seed", 1, 10)
+    assert event["text"] == "bytes copied"
+
+
+def test_the_copy_is_that_of_the_plans_engine(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.also("postgresql", "bills")
+    house.plan["engine"] = "postgresql"
+    asked = seeding(house, monkeypatch)
+    assert house.main("seed") == 0
+    assert asked == ["postgresql"]
+    assert house.calls[:2] == ["open postgresql source 600", "open postgresql target 600"]
+
+
+def test_what_was_set_is_a_change_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeding(house, monkeypatch, changed=False)
+    assert house.main("seed") == 0
+    assert (house.read("result")["changed"], house.read("result")["settings"]) == (False, [])
+    house.source.prepare = lambda _other: ["gtid_mode on the source"]  # type: ignore[method-assign]
+    house.target.prepare = lambda _other: ["gtid_mode on the target"]  # type: ignore[method-assign]
+    assert house.main("seed") == 0
+    result = house.read("result")
+    assert (result["changed"], result["settings"]) == (True, ["gtid_mode on the source", "gtid_mode on the target"])
+
+
+def test_the_restart_is_prepared_and_awaited_by_its_engine(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+
+    class FakeRestart:
+        def __init__(self, *arguments: Any) -> None:
+            made.extend(arguments)
+
+        def run(self) -> dict[str, Any]:
+            made[3]()
+            assert made[4]() == ("connected", {"user": "p"}, 2.0)
+            return {"outcome": "restarted"}
+
+    house.also("postgresql", "bills")
+    house.plan["engine"] = "postgresql"
+    monkeypatch.setattr(restart, "Restart", FakeRestart)
+    fake = SimpleNamespace(connect=lambda *asked: ("connected", *asked))
+    monkeypatch.setattr(engines, "server", {"postgresql": fake}.__getitem__)
+    assert house.main("restart") == 0
+    assert house.calls == ["open postgresql source 60", "source postgresql.before_restart"]
+    assert made[1:3] == [[house.valve], [valve.Endpoint("127.0.0.1", 8000, True)]]
+    assert house.read("result") == {"outcome": "restarted"}
 
 
 def test_the_relay_reads_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +417,7 @@ def test_the_watchdog_of_a_switchover_leaves_result_and_journal(house: House, mo
     recovering(monkeypatch)
     valve.engage(house.valve)
     assert house.main("switchover-watchdog") == 0
-    assert house.calls[:2] == ["open source 2", "open target 2"]
+    assert house.calls[:2] == ["open mariadb source 2", "open mariadb target 2"]
     assert house.read("result")["outcome"] == "aborted"
     assert house.told() == [("watchdog", "failed", "the deadline passed")]
     assert not os.path.exists(house.plan["state"])
@@ -260,6 +434,28 @@ def test_the_watchdog_that_goes_forward_remembers_where_the_site_is(
     assert house.read("result")["outcome"] == "open"
     assert house.read("state")["side"] == "target"
     assert flags(house.valve) == {"moved"}
+
+
+def test_the_watchdog_holds_every_engine_ready(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.also("postgresql", "bills")
+    valve.Decision(house.valve).claim("open")
+    valve.engage(house.valve)
+
+    def watch(_path: str, recover: Any) -> None:
+        # Opened before it is needed: then it may be too late.
+        assert house.calls == [
+            "open mariadb source 2",
+            "open mariadb target 2",
+            "open postgresql source 2",
+            "open postgresql target 2",
+        ]
+        recover("the deadline passed")
+
+    monkeypatch.setattr(watchdog, "watch", watch)
+    house.main("switchover-watchdog")
+    assert house.read("result")["outcome"] == "open"
+    closed = [house.databases[engine, side].closed for engine in house.plan["engines"] for side in ("source", "target")]
+    assert closed == [True, False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -303,28 +499,49 @@ def test_the_watchdog_is_a_unit_of_its_own(tmp_path: Path, monkeypatch: pytest.M
     assert asked.endswith(" /lib/agent.pyz restart-watchdog /plan.json\n")
 
 
-def test_a_side_is_connected_and_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = House(tmp_path)
-    monkeypatch.setattr(mariadb, "connect", lambda credentials, timeout: (credentials["user"], timeout))
-    side = agent.open_side(made.plan, "target", 2.0)
+def test_a_side_is_described(tmp_path: Path) -> None:
+    side = agent.side_of(House(tmp_path).plan, "target")
     assert (side.name, side.endpoint, side.health) == (
         "target",
         valve.Endpoint("127.0.0.1", 8000, True),
         {"url": "u", "host": "h"},
     )
-    assert (side.database.connection, side.database.databases) == (("b", 2.0), ["shop"])
 
 
-def test_a_side_that_cannot_be_reached_is_named_without_its_secret(
+@pytest.mark.parametrize(
+    ("engine", "side", "user", "databases"),
+    [("mariadb", "target", "b", ["shop"]), ("postgresql", "source", "p", ["bills"])],
+)
+def test_a_server_is_connected_with_the_credentials_of_side_and_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, side: str, user: str, databases: list[str]
+) -> None:
+    made = House(tmp_path)
+    made.also("postgresql", "bills")
+    fake = SimpleNamespace(SERVER=SimpleNamespace(open_server=lambda *asked: asked))
+    monkeypatch.setattr(engines, "server", {engine: fake}.__getitem__)
+    asked: Any = agent.open_database(made.plan, engine, side, 2.0)
+    assert asked == ({"user": user}, "shop", databases, side, 2.0)
+
+
+def test_a_server_that_cannot_be_reached_is_named_without_its_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_credentials: Any, _timeout: float) -> NoReturn:
+    def refuse(*_asked: Any) -> NoReturn:
         raise OSError("Connection refused")
 
-    monkeypatch.setattr(mariadb, "connect", refuse)
+    fake = SimpleNamespace(SERVER=SimpleNamespace(open_server=refuse))
+    monkeypatch.setattr(engines, "server", {"mariadb": fake}.__getitem__)
     with pytest.raises(switchover.Refused) as raised:
-        agent.open_side(House(tmp_path).plan, "source")
-    assert str(raised.value) == "the source's database cannot be reached as a: Connection refused"
+        agent.open_database(House(tmp_path).plan, "mariadb", "source")
+    assert str(raised.value) == "the source's mariadb database cannot be reached as a: Connection refused"
+
+
+def test_an_engine_that_is_none_is_refused(tmp_path: Path) -> None:
+    made = House(tmp_path)
+    made.plan["engines"] = {"oracle": ["shop"]}
+    made.write("credentials", {"source": {"oracle": {"user": "o"}}})
+    with pytest.raises(switchover.Refused, match="engine 'oracle' is not one of mariadb, mysql, postgresql"):
+        agent.open_database(made.plan, "oracle", "source")
 
 
 class Named:
@@ -339,22 +556,52 @@ class Named:
         return f"row {self.name} differs"
 
 
+def connecting(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Connections that are their user's name and the database's; how they were asked for."""
+    asked: list[Any] = []
+
+    def connect(credentials: Any, timeout: float, database: str) -> str:
+        asked.append((credentials["user"], timeout, database))
+        return f"{credentials['user']} {database}"
+
+    monkeypatch.setattr(engines, "server", lambda _engine: SimpleNamespace(connect=connect))
+    return asked
+
+
 def test_changed_keys_are_compared_table_by_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = {"a": ["orders", "pizza"], "b": ["pizza", "orders", "more"]}
-    monkeypatch.setattr(mariadb, "connect", lambda credentials, _timeout, dictionaries: credentials["user"])
+    tables = {"a shop": ["orders", "pizza"], "b shop": ["pizza", "orders", "more"]}
+    connecting(monkeypatch)
     monkeypatch.setattr(proof, "load_tables", lambda side, _database: [Named(name) for name in tables[side]])
     monkeypatch.setattr(proof, "pair", lambda ours, theirs: (ours.name, theirs.name) and ours)
     monkeypatch.setattr(
         proof, "compare_keys", lambda _a, _b, table, keys: [Named(f"{table.name} {keys[0]}")] if 3 in keys else []
     )
-    comparer = agent.Comparer(House(tmp_path).plan)
+    comparer = agent.Comparer(House(tmp_path).plan, "mariadb")
     assert comparer.keys() == {("shop", "orders"): ([], ["id"]), ("shop", "pizza"): ([], ["id"])}
     changed = {("shop", "orders"): [3], ("shop", "pizza"): [4]}
     assert comparer(changed) == {("shop", "orders"): ["row orders 3 differs"]}  # type: ignore[arg-type]
 
 
+def test_each_database_is_compared_over_its_own_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = House(tmp_path)
+    made.also("postgresql", "bills", "archive")
+    made.plan.update(origin="target", destination="source")
+    asked = connecting(monkeypatch)
+    monkeypatch.setattr(proof, "load_tables", lambda side, _database: [Named("bill")])
+    monkeypatch.setattr(proof, "pair", lambda ours, _theirs: ours)
+    monkeypatch.setattr(proof, "compare_keys", lambda ours, theirs, _table, _keys: [Named(f"{ours}, {theirs}:")])
+    comparer = agent.Comparer(made.plan, "postgresql")
+    assert asked == [(user, 10.0, name) for name in ("bills", "archive") for user in ("q", "p")]
+    # The side that is written to comes first.
+    changed: Any = {("archive", "bill"): [1], ("bills", "bill"): [1]}
+    assert comparer(changed) == {
+        ("archive", "bill"): ["row q archive, p archive: differs"],
+        ("bills", "bill"): ["row q bills, p bills: differs"],
+    }
+
+
 def test_a_table_that_is_missing_on_the_other_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mariadb, "connect", lambda credentials, _timeout, dictionaries: credentials["user"])
-    monkeypatch.setattr(proof, "load_tables", lambda side, _database: [Named("orders")] if side == "a" else [])
+    connecting(monkeypatch)
+    monkeypatch.setattr(proof, "load_tables", lambda side, _database: [Named("orders")] if side == "a shop" else [])
     with pytest.raises(switchover.Refused, match=r"table shop.orders is missing on the target"):
-        agent.Comparer(House(tmp_path).plan)
+        agent.Comparer(House(tmp_path).plan, "mariadb")
