@@ -288,6 +288,9 @@ def _compare_keyed(
             different.extend(worse)
             unsettled.extend(open_keys)
         progress(int(ours[0]))
+    # Where the sides sort text differently one row is in several chunks.
+    different = list(dict.fromkeys(different))
+    unsettled = [key for key in dict.fromkeys(unsettled) if key not in set(different)]
     differences = explain(source, target, table, different[:MAX_NAMED])
     if different:
         reason = "{0}{1} rows differ".format(
@@ -340,7 +343,7 @@ def _name_unkeyed(source: Any, target: Any, table: Table) -> List[Difference]:
     for digest in sorted(set(left) | set(right)):
         count = int(left.get(digest, 0)) - int(right.get(digest, 0))
         if count:
-            key = ("row with MD5 " + digest, "{0} times".format(abs(count)))
+            key = ("row with checksum " + digest, "{0} times".format(abs(count)))
             found.append(Difference(table.database, table.name, key, MISSING if count > 0 else EXTRA))
     return found[:MAX_NAMED]
 

@@ -346,29 +346,6 @@ def position(connection: Any) -> str:
     return _text(value or "").replace("\n", "")
 
 
-def own_position(connection: Any) -> str:
-    """What a replica of this server can reach: not what came from that replica, where each follows the other."""
-    everything = position(connection)
-    if flavour(connection) != "mariadb":
-        return everything
-    ((domain,),) = fetch(connection, ("SELECT @@gtid_domain_id", ()))
-    return ",".join(gtid for gtid in everything.split(",") if gtid.split("-")[0] == str(domain))
-
-
-def wait_for(connection: Any, wanted: str, timeout: float) -> bool:
-    """Whether a replica applied everything up to a position within ``timeout`` seconds. Unknown is no."""
-    if not wanted:
-        return False
-    function = "WAIT_FOR_EXECUTED_GTID_SET(%s,%s)"
-    if flavour(connection) == "mariadb":
-        function = "MASTER_GTID_WAIT(%s,%s)"
-        ((own,),) = fetch(connection, ("SELECT @@server_id", ()))
-        # What the replica wrote itself came to the source from here, and does not come back.
-        wanted = ",".join(gtid for gtid in wanted.split(",") if gtid.split("-")[1:2] != [str(own)])
-    ((answer,),) = fetch(connection, ("SELECT {0}".format(function), (wanted, timeout)))
-    return bool(answer == 0)
-
-
 SCHEMA_QUERIES = {
     "column": (
         "SELECT CONCAT(TABLE_NAME,'.',COLUMN_NAME), COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, "

@@ -21,6 +21,7 @@ import pymysql
 import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
 from tests.lab.docker import docker, execute, state
 
 SUITES = ("bullseye", "trixie")
@@ -225,6 +226,24 @@ def test_own_triggers_are_no_difference(sides: tuple[Any, Any]) -> None:
     assert compare(sides)["verdict"] == "PASSED"
 
 
+def test_a_row_that_sorts_differently_is_named_once(sides: tuple[Any, Any]) -> None:
+    for connection, collation in zip(sides, ("utf8mb4_bin", "utf8mb4_general_ci"), strict=True):
+        run(
+            connection,
+            f"CREATE TABLE sorted (k VARCHAR(9) COLLATE {collation} PRIMARY KEY, v INT)",
+            "INSERT INTO sorted SELECT CONCAT(IF(seq % 2, 'a', 'B'), LPAD(seq, 4, '0')), seq FROM seq_1_to_400",
+        )
+    run(sides[1], "UPDATE sorted SET v = 0 WHERE k = 'B0002'", "DELETE FROM sorted WHERE k = 'a0399'")
+
+    result = compare(sides)
+
+    assert [text.split(" ", 1)[1].split("sorted ")[-1] for text in result["differences"]] == [
+        "(B0002): different in v",
+        "(a0399): missing on the target",
+    ]
+    assert [one["reason"] for one in result["tables_detail"] if one["table"] == "sorted"] == ["2 rows differ"]
+
+
 def test_compare_keys(sides: tuple[Any, Any]) -> None:
     tables = {table.name: table for table in proof.load_tables(sides[0], NAME)}
     proof.prepare(sides[1])
@@ -286,7 +305,12 @@ def replicated(sides: tuple[Any, Any], ports: tuple[int, int]) -> Iterator[tuple
 
 
 def live(sides: tuple[Any, Any], timeout: float = 5.0, rounds: int = 20) -> dict[str, Any]:
-    settling = proof.Settling(proof.follower(*sides, timeout), rounds)
+    servers = []
+    for name, connection in zip(("source", "target"), sides, strict=True):
+        credentials = {"host": "127.0.0.1", "port": connection.port, "user": ACCESS, "password": ACCESS}
+        servers.append(MariaDB.open_server(credentials, "proof", [NAME], name, 30.0))
+        servers[-1].make_schema()
+    settling = proof.Settling(proof.follower(servers[0], servers[1], timeout), rounds)
     return proof.compare_database(*sides, NAME, settling, chunk_rows=97)
 
 
