@@ -26,7 +26,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     valve,
     watchdog,
 )
-from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName, words
 
 Plan = Dict[str, Any]
 
@@ -46,7 +46,9 @@ def open_database(plan: Plan, engine: str, side: str, timeout: float = 5.0) -> D
         )
     except Exception as error:
         raise switchover.Refused(
-            "the {0}'s {1} database cannot be reached as {2}: {3}".format(side, engine, credentials.get("user"), error)
+            "the {0}'s {1} database cannot be reached as {2}: {3}".format(
+                side, engine, credentials.get("user"), words(error)
+            )
         ) from error
     return server
 
@@ -199,7 +201,7 @@ def watch_restart(plan: Plan) -> None:
         try:
             reason = "{0}; {1}".format(reason, restart.bring_back(plan))
         except Exception as error:
-            reason = "{0}; then {1}".format(reason, error)
+            reason = "{0}; then {1}".format(reason, words(error))
         finally:
             restart.release_all(valves)
         journal.append(plan["journal"], plan["phase"], "failed", reason, "watchdog", plan["host"])
@@ -256,7 +258,7 @@ def main(arguments: List[str]) -> int:
         else:
             result = run_seed(plan)
     except Exception as error:
-        result = {"outcome": "refused", "reason": str(error) or type(error).__name__}
+        result = {"outcome": "refused", "reason": words(error)}
         journal.append(plan["journal"], plan["phase"], "failed", result["reason"], options.operation, plan["host"])
     switchover.write_json(plan["result"], result)
     return 0 if result.get("outcome") not in ("refused", "aborted") else 1

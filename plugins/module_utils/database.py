@@ -14,11 +14,39 @@ An engine is a set of files beside the others, named after it:
 """
 
 import abc
+import re
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 TableName = Tuple[str, str]
 # Progress of a copy: done, total, and what is counted.
 Progress = Callable[[int, int, str], None]
+
+# A server quotes the statement that it did not like: a connection's settings, CHANGE MASTER, CREATE USER.
+SECRET = re.compile(
+    r"(password\s*(?:=|\bTO\b)\s*|identified\s+(?:with\s+\S+\s+)?(?:by|as)\s+)"
+    r"(?:''(?:[^'\\]|\\.|'{4})+''(?!')|'+(?:[^'\\]|\\.|'')*(?:'+|$)|\"(?:[^\"\\]|\\.)*(?:\"|$)|[^\s'\"]+)",
+    re.IGNORECASE,
+)
+
+
+def words(error: BaseException, *secrets: str) -> str:
+    """What a server or its driver said, in one sentence and without a password.
+
+    PyMySQL gives a number and a text, pg8000 a dictionary.
+    """
+    said = error.args[0] if error.args else None
+    if isinstance(said, dict):
+        text = ": ".join(str(said[part]).rstrip(".") for part in ("M", "D") if said.get(part))
+        text = text or "error {0}".format(said.get("C", "without a name"))
+    elif len(error.args) == 2 and isinstance(said, int) and isinstance(error.args[1], str):
+        text = "{1} ({0})".format(said, error.args[1]) if not isinstance(error, OSError) else str(error)
+    else:
+        text = str(error)
+    text = SECRET.sub(r"\1***", " ".join(text.split()))
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    return text or type(error).__name__
 
 
 class Change(NamedTuple):
@@ -202,6 +230,13 @@ class Database(abc.ABC):
 
     def take_counters(self, origin: "Database") -> int:
         """Set what does not replicate to the origin's exact values: sequences. How many. Both sides are fenced."""
+        return 0
+
+    def let_events_run(self, run: bool) -> int:
+        """Let the events that the server itself runs for the site run here, or leave them to the other side.
+
+        How many changed. What the site itself has disabled stays so.
+        """
         return 0
 
     # Accounts.

@@ -7,7 +7,7 @@ import json
 from typing import Any, Dict, NoReturn
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import engines
-from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, words
 
 SIDE_OPTIONS = {
     "credentials": {"type": "path", "required": True},
@@ -37,7 +37,7 @@ def unreachable(module: Any, side: str, credentials: Dict[str, Any], error: Exce
     _fail(
         module,
         "The {0}'s database at {1} cannot be reached as {2}: {3}".format(
-            side, credentials.get("host") or credentials.get("unix_socket"), credentials.get("user"), error
+            side, credentials.get("host") or credentials.get("unix_socket"), credentials.get("user"), words(error)
         ),
     )
 

@@ -22,6 +22,7 @@ import hashlib
 import time
 from typing import Any, Dict, List, Optional, Sequence, Type, TypeVar
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_postgresql, schema_for
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_wire import (
     SITE_TABLES,
@@ -30,7 +31,6 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_wire im
     connect,
     literal,
     milliseconds,
-    words,
 )
 
 FENCE_STATE = "CO001"

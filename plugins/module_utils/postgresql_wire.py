@@ -15,6 +15,8 @@ import time
 from collections import defaultdict
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words
+
 # What every session of ours has, so that the same value is the same text on both sides. In a replication
 # session too, whose row images are compared with what the proof reads.
 SESSION = {
@@ -78,14 +80,6 @@ def code_of(error: BaseException) -> str:
     """The SQLSTATE of a server's error; '' where it is another kind of error."""
     said = error.args[0] if error.args else None
     return str(said.get("C", "")) if isinstance(said, dict) else ""
-
-
-def words(error: BaseException) -> str:
-    """What the server said."""
-    said = error.args[0] if error.args else None
-    if not isinstance(said, dict):
-        return str(error)
-    return " ".join(str(said[part]) for part in ("M", "D") if said.get(part))
 
 
 def connect(

@@ -13,6 +13,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, valve
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Refused, Steps
 from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Leash
 
@@ -42,7 +43,7 @@ def await_answer(connect: Callable[[], Any], until: float) -> None:
             return
         except Exception as error:
             if time.monotonic() >= until:
-                raise Refused("the database did not answer after its restart: {0}".format(error)) from error
+                raise Refused("the database did not answer after its restart: {0}".format(words(error))) from error
             time.sleep(0.02)
 
 
@@ -122,7 +123,7 @@ class Restart:
             self.steps.run("restart", lambda: self.restart(deadline))
         except Exception as error:
             outcome["outcome"] = "refused"
-            outcome["reason"] = str(error)
+            outcome["reason"] = words(error)
         finally:
             release_all(self.valves)
             outcome["hold_ms"] = round((time.monotonic() - held_at) * 1000, 1)
@@ -140,4 +141,4 @@ class Restart:
             take_away(self.plan["undo_files"])
             restart_service(self.plan["service"])
             await_answer(self.connect, deadline)
-            raise Refused("{0}; the new settings were taken away again".format(error)) from error
+            raise Refused("{0}; the new settings were taken away again".format(words(error))) from error

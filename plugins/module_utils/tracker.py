@@ -10,7 +10,7 @@ database and however long ago the full proof was.
 import threading
 from typing import Any, Callable, Dict, Iterator, List, Sequence, Set, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, TableName
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, TableName, words
 
 Key = Tuple[Any, ...]
 Changes = Dict[TableName, List[Key]]
@@ -68,7 +68,7 @@ class Tracker:
             raise RuntimeError("the server ended it")
         except Exception as error:
             with self._news:
-                self.failure = "the log of changes cannot be followed: {0}".format(error)
+                self.failure = "the log of changes cannot be followed: {0}".format(words(error))
                 self._news.notify_all()
 
     def take(self, change: Change) -> None:

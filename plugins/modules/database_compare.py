@@ -111,6 +111,7 @@ summaries:
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import proof  # noqa: E402
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words  # noqa: E402
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database_side import (  # noqa: E402
     SIDE_OPTIONS,
     open_database,
@@ -135,7 +136,7 @@ def compare(module, name, caught_up, position):
     except Exception as error:
         module.fail_json(
             msg="Database {0} could not be compared: {1}. "
-            "Check that it is there and that the accounts may read it on both sides.".format(name, error)
+            "Check that it is there and that the accounts may read it on both sides.".format(name, words(error))
         )
     finally:
         source.close()

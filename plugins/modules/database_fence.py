@@ -80,10 +80,37 @@ closed:
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words  # noqa: E402
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database_side import (  # noqa: E402
     SIDE_OPTIONS,
     open_database,
 )
+
+
+def remove(module, database):
+    """Take triggers, marker and fence away."""
+    present = bool(database.fence_triggers()) or database.has_schema()
+    if present and not module.check_mode:
+        database.drop_fence()
+        database.drop_schema()
+    return {"changed": present, "triggers_made": 0, "closed": False}
+
+
+def prepare(module, database):
+    """Make what is missing, and close or open."""
+    has_schema = database.has_schema()
+    missing = len(database.missing_triggers())
+    closed = has_schema and database.is_closed()
+    wanted = closed if module.params["closed"] is None else module.params["closed"]
+    if not module.check_mode:
+        if not has_schema:
+            database.make_schema()
+        if missing:
+            database.make_triggers()
+        if wanted != closed:
+            (database.close if wanted else database.open)()
+    changed = not has_schema or bool(missing) or wanted != closed
+    return {"changed": changed, "triggers_made": missing, "closed": wanted}
 
 
 def main():
@@ -96,25 +123,16 @@ def main():
         supports_check_mode=True,
     )
     database = open_database(module, module.params["side"])
-    if module.params["state"] == "absent":
-        present = bool(database.fence_triggers()) or database.has_schema()
-        if present and not module.check_mode:
-            database.drop_fence()
-            database.drop_schema()
-        module.exit_json(changed=present, triggers_made=0, closed=False)
-
-    has_schema = database.has_schema()
-    missing = len(database.missing_triggers())
-    closed = has_schema and database.is_closed()
-    wanted = closed if module.params["closed"] is None else module.params["closed"]
-    if not module.check_mode:
-        if not has_schema:
-            database.make_schema()
-        if missing:
-            database.make_triggers()
-        if wanted != closed:
-            (database.close if wanted else database.open)()
-    module.exit_json(changed=not has_schema or bool(missing) or wanted != closed, triggers_made=missing, closed=wanted)
+    act = remove if module.params["state"] == "absent" else prepare
+    try:
+        result = act(module, database)
+    except Exception as error:
+        module.fail_json(
+            msg="The fence of the {0}'s database cannot be {1}: {2}".format(
+                module.params["side"], "removed" if act is remove else "prepared", words(error)
+            )
+        )
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ import time  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words  # noqa: E402
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database_side import (  # noqa: E402
     SIDE_OPTIONS,
     open_database,
@@ -101,17 +102,42 @@ def await_link(database):
         time.sleep(0.2)
 
 
-def create(module, database):
-    """Define and start the link."""
+def read_account(module):
+    """How the other side is reached."""
     if not module.params["account"]:
         module.fail_json(msg="account is needed to make the link of the {0}".format(module.params["side"]))
-    with open(module.params["account"], encoding="utf-8") as stream:
-        account = json.load(stream)
+    try:
+        with open(module.params["account"], encoding="utf-8") as stream:
+            return dict(json.load(stream))
+    except (OSError, ValueError, TypeError) as error:
+        module.fail_json(
+            msg="The account of the replication to the {0} cannot be read from {1}: {2}. "
+            "Run replicate.yml, which writes it.".format(module.params["side"], module.params["account"], error)
+        )
+
+
+def create(module, database):
+    """Define and start the link."""
+    account = read_account(module)
     other = open_database(module, "source" if module.params["side"] == "target" else "target")
     try:
         database.follow(other, account)
-    except RuntimeError as error:
-        module.fail_json(msg="Replication to the {0} cannot begin: {1}".format(module.params["side"], error))
+    except Exception as error:
+        module.fail_json(
+            msg="Replication to the {0} cannot begin: {1}".format(
+                module.params["side"], words(error, account.get("password"))
+            )
+        )
+
+
+def asked(module, question):
+    """The answer of the side's server, or one clear failure."""
+    try:
+        return question()
+    except Exception as error:
+        module.fail_json(
+            msg="Replication to the {0} cannot be looked after: {1}".format(module.params["side"], words(error))
+        )
 
 
 def main():
@@ -124,26 +150,27 @@ def main():
         supports_check_mode=True,
     )
     database = open_database(module, module.params["side"])
-    exists = database.has_link()
+    exists = asked(module, database.has_link)
     if module.params["state"] == "absent":
         if exists and not module.check_mode:
-            database.unfollow()
+            asked(module, database.unfollow)
         module.exit_json(changed=exists, action="removed" if exists else "none", lag_seconds=None)
 
-    stopped = exists and not database.link().applying
+    stopped = exists and not asked(module, database.link).applying
     action = "none" if exists and not stopped else "started" if stopped else "created"
     if not module.check_mode:
         if action == "created":
             create(module, database)
         elif action == "started":
-            database.resume_link()
-        trouble = await_link(database)
+            asked(module, database.resume_link)
+        trouble = asked(module, lambda: await_link(database))
         if trouble:
             module.fail_json(
                 msg="Replication to the {0} does not run: {1}. The other side's log has the reason; "
                 "run replicate.yml again once it is gone.".format(module.params["side"], trouble)
             )
-    module.exit_json(changed=action != "none", action=action, lag_seconds=database.link().lag_seconds)
+    lag = asked(module, database.link).lag_seconds
+    module.exit_json(changed=action != "none", action=action, lag_seconds=lag)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ import uuid  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words  # noqa: E402
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database_side import (  # noqa: E402
     SIDE_OPTIONS,
     open_database,
@@ -96,7 +97,10 @@ def main():
     sides = {name: open_database(module, name) for name in ("source", "target")}
     links, problems = {}, []
     for giver, taker in (("source", "target"), ("target", "source")):
-        links[taker], trouble = try_link(sides[giver], sides[taker], module.params["timeout"])
+        try:
+            links[taker], trouble = try_link(sides[giver], sides[taker], module.params["timeout"])
+        except Exception as error:
+            links[taker], trouble = {}, words(error)
         if trouble:
             problems.append("from the {0} to the {1}: {2}".format(giver, taker, trouble))
     if problems:

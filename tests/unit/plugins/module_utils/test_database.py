@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import engines
-from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, Link
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, Link, words
 from tests.unit.plugins.fakes import FakeDatabase
 
 CONTRACT = {name: method for name, method in vars(Database).items() if inspect.isfunction(method)}
@@ -81,3 +81,52 @@ def test_an_engine_may_have_nothing_to_prepare_and_no_counters() -> None:
     one, other = Plain(), Plain()  # type: ignore[abstract]
     assert one.prepare(other) == []
     assert one.take_counters(other) == 0
+    assert one.let_events_run(True) == 0
+
+
+SAID = {"S": "ERROR", "V": "ERROR", "C": "08006", "M": "could not connect", "F": "x.c"}
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (RuntimeError(SAID), "could not connect"),
+        (RuntimeError(dict(SAID, D="the server said no.\nTwice.")), "could not connect: the server said no. Twice"),
+        (RuntimeError({"C": "57P01"}), "error 57P01"),
+        (RuntimeError({}), "error without a name"),
+        (RuntimeError(1045, "Access denied for user 'a'@'b'"), "Access denied for user 'a'@'b' (1045)"),
+        (OSError(111, "Connection refused"), "[Errno 111] Connection refused"),
+        (RuntimeError("in words\n  and more"), "in words and more"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_what_a_server_said(error: Exception, text: str) -> None:
+    assert words(error) == text
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "password=s3cret host=b",
+        "invalid connection string: host='b' password='it\\'s s3cret' port=5",
+        "CONNECTION 'host=''b'' password=''s3cret'' port=5'",
+        "CONNECTION 'host=''b'' password=''no''''s3cret'' port=5'",
+        "near 'MASTER_PASSWORD='s3cret', MASTER_SSL=1'",
+        "near 'SOURCE_PASSWORD='s3cr",
+        "near 'MASTER_PASSWORD=\"a s3cret\", MASTER_SSL=1'",
+        "near 'IDENTIFIED BY 's3cret' REQUIRE SSL'",
+        "near 'IDENTIFIED WITH caching_sha2_password AS 's3cret''",
+        "near 'PASSWORD TO 's3cret''",
+    ],
+)
+def test_a_password_is_never_told(quoted: str) -> None:
+    for error in (RuntimeError(1064, quoted), RuntimeError({"M": "no", "D": quoted}), RuntimeError(quoted)):
+        told = words(error)
+        assert "s3cr" not in told
+        assert "***" in told
+    for known in ("host=b", "MASTER_SSL=1", "REQUIRE SSL", "port=5"):
+        assert (known in quoted) == (known in words(RuntimeError(quoted)))
+
+
+def test_a_password_in_pieces_is_not_told_either() -> None:
+    assert words(RuntimeError('missing "=" after "hunter2"'), "hunter2", "") == 'missing "=" after "***"'

@@ -197,7 +197,7 @@ def test_credentials_that_cannot_be_read(house: House, text: str | None, side: s
 def test_a_server_that_cannot_be_reached_is_named_without_its_password(house: House, user: str, where: str) -> None:
     house.closed_door = user
     failure = house.failure()
-    assert failure == f"{where} cannot be reached as {user}: (1045, 'Access denied')"
+    assert failure == f"{where} cannot be reached as {user}: Access denied (1045)"
     assert house.compared == []
     # Nor where it is not followed, and only read.
     with pytest.raises(ModuleFailedError, match="cannot be reached"):
@@ -208,7 +208,7 @@ def test_a_server_that_cannot_be_reached_is_named_without_its_password(house: Ho
 def test_an_error_of_a_server_says_what_to_check(house: House) -> None:
     house.result = RuntimeError(1049, "Unknown database")
     assert house.failure() == (
-        "Database shop could not be compared: (1049, 'Unknown database'). "
+        "Database shop could not be compared: Unknown database (1049). "
         "Check that it is there and that the accounts may read it on both sides."
     )
     assert [reader.closed for reader in house.readers] == [True, True]

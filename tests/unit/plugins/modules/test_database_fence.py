@@ -151,3 +151,19 @@ def test_an_engine_is_one_of_the_list(database: FakeDatabase, monkeypatch: pytes
 def test_a_side_is_source_or_target(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModuleFailedError, match="value of side must be one of: source, target, got: middle"):
         run(monkeypatch, side="middle")
+
+
+@pytest.mark.parametrize(
+    ("state", "method", "done"), [("present", "make_triggers", "prepared"), ("absent", "drop_fence", "removed")]
+)
+def test_a_servers_error_is_told_in_words(
+    database: FakeDatabase, monkeypatch: pytest.MonkeyPatch, state: str, method: str, done: str
+) -> None:
+    def refuse() -> None:
+        raise ValueError({"S": "ERROR", "M": "permission denied"})
+
+    database.schema_there = True
+    setattr(database, method, refuse)
+    with pytest.raises(ModuleFailedError) as raised:
+        run(monkeypatch, state=state)
+    assert str(raised.value) == f"The fence of the target's database cannot be {done}: permission denied"

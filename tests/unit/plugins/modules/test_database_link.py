@@ -21,7 +21,7 @@ class FakeDatabase:
     def __init__(self) -> None:
         self.state = ABSENT
         self.becomes = HEALTHY
-        self.refuses = ""
+        self.refuses: Any = ""
         self.changes: list[Any] = []
 
     def has_link(self) -> bool:
@@ -31,6 +31,8 @@ class FakeDatabase:
         return self.state
 
     def follow(self, other: Any, account: Any) -> None:
+        if isinstance(self.refuses, Exception):
+            raise self.refuses
         if self.refuses:
             raise RuntimeError(self.refuses)
         self.changes.append(("follow", other, account["user"]))
@@ -155,3 +157,32 @@ def test_a_link_is_removed(house: House) -> None:
         (False, "none"),
         (False, "none"),
     ]
+
+
+def test_a_servers_error_is_told_in_words_and_without_the_password(house: House) -> None:
+    house.sides["target"].refuses = OSError({"S": "ERROR", "C": "42601", "M": 'missing "=" after "s3cret"'})
+    with pytest.raises(ModuleFailedError) as raised:
+        house.run(account=str(house.account))
+    assert str(raised.value) == 'Replication to the target cannot begin: missing "=" after "***"'
+
+
+@pytest.mark.parametrize(("method", "more"), [("has_link", {}), ("unfollow", {"state": "absent"}), ("link", {})])
+def test_no_error_of_a_server_is_a_traceback(house: House, method: str, more: dict[str, str]) -> None:
+    house.sides["target"].state = HEALTHY
+
+    def refuse() -> None:
+        raise ValueError({"M": "the database system is shutting down"})
+
+    setattr(house.sides["target"], method, refuse)
+    with pytest.raises(ModuleFailedError) as raised:
+        house.run(account=str(house.account), **more)
+    assert str(raised.value) == (
+        "Replication to the target cannot be looked after: the database system is shutting down"
+    )
+
+
+@pytest.mark.parametrize("content", ["", "[5]"])
+def test_an_account_that_cannot_be_read(house: House, content: str) -> None:
+    house.account.write_text(content)
+    with pytest.raises(ModuleFailedError, match=r"The account .* cannot be read from .*: .*Run replicate\.yml"):
+        house.run(account=str(house.account))

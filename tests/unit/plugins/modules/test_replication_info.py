@@ -61,3 +61,14 @@ def test_a_row_that_arrived_over_an_ailing_link_is_not_enough(
     sides[0].link_state = sides[0].link_state._replace(lag_seconds=None)
     with pytest.raises(ModuleFailedError, match="from the target to the source: the replica does not know its lag"):
         run(monkeypatch)
+
+
+def test_a_server_that_is_lost_is_told_in_words(
+    sides: tuple[FakeDatabase, FakeDatabase], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides[1].failing["mark"] = OSError({"S": "FATAL", "M": "the database system is shutting down"})
+    with pytest.raises(ModuleFailedError) as raised:
+        run(monkeypatch)
+    assert str(raised.value) == (
+        "Replication is not healthy: from the target to the source: the database system is shutting down"
+    )
