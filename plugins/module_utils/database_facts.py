@@ -70,7 +70,7 @@ def queries(databases: Sequence[str], site: str = "") -> List[str]:
         + where.format("TRIGGER_SCHEMA"),
         "SELECT JSON_ARRAY('routine',ROUTINE_SCHEMA,ROUTINE_NAME) FROM information_schema.ROUTINES WHERE "
         + where.format("ROUTINE_SCHEMA"),
-        "SELECT JSON_ARRAY('event',EVENT_SCHEMA,EVENT_NAME) FROM information_schema.EVENTS WHERE "
+        "SELECT JSON_ARRAY('event',EVENT_SCHEMA,EVENT_NAME,STATUS) FROM information_schema.EVENTS WHERE "
         + where.format("EVENT_SCHEMA"),
         "SELECT DISTINCT JSON_ARRAY('account',TABLE_SCHEMA,GRANTEE) FROM information_schema.SCHEMA_PRIVILEGES WHERE "
         "REPLACE(TABLE_SCHEMA,'\\\\_','_') IN " + names,
@@ -100,6 +100,7 @@ def parse(output: str, databases: Sequence[str]) -> Dict[str, Any]:
             "triggers": [],
             "routines": [],
             "events": [],
+            "events_enabled": [],
             "accounts": [],
         }
     # Not splitlines: it would also break at separators that JSON leaves in a name.
@@ -142,3 +143,5 @@ def _add(database: Dict[str, Any], kind: str, values: List[Any]) -> None:
             database["without_key"].append(name)
     elif not values[1].startswith("cutover_"):
         database[kind + "s"].append(values[1])
+        if kind == "event" and values[2] == "ENABLED":
+            database["events_enabled"].append(values[1])

@@ -54,6 +54,7 @@ LISTS = (
     "generated",
     "accounts",
     "events",
+    "events_enabled",
 )
 KINDS = {
     "view": "views",

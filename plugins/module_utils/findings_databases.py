@@ -131,8 +131,9 @@ def _of_database(engine: str, server: Dict[str, Any], name: str) -> Iterator[Fin
             "database.events",
             INFO,
             "The database has events",
-            "Events of {0}: {1}. They stay off on the target.".format(name, join(database["events"])),
-            "Turn event_scheduler on at the target after the switchover.",
+            "Events of {0}: {1}. Those that are enabled stay off on the target until the switchover, which turns them "
+            "off on the source and on at the target.".format(name, join(database["events"])),
+            "Set event_scheduler to ON on the target, or none of them runs there.",
         )
     if engine == "postgresql":
         yield from findings_postgresql.contents(name, database)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # ruff: noqa: S608 - every name in a statement went through quote_mysql(), every value is an argument
-"""What the switchover needs of one MariaDB server: a fence, a marker, positions, the state of a link.
+"""What the switchover needs of one MariaDB server: a fence, a marker, positions, the state of a link, events.
 
 The fence has two layers, both read by the same triggers, which stop superusers and let the replication
 applier through (a row-based applier fires no triggers):
@@ -34,6 +34,11 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import
 
 EVENTS = ("INSERT", "UPDATE", "DELETE")
 FENCE_ERRNO = 1644  # ER_SIGNAL_EXCEPTION
+LOCKED_ERRNO = 1205  # ER_LOCK_WAIT_TIMEOUT
+# More tables than this are not locked, and so kept open, at once.
+LOCKED_TABLES = 500
+# Only what nobody has read for so long is made anew: information_schema.innodb_trx.
+NAMES_AGE = 0.11
 MISSING_DRIVER = (
     "PyMySQL cannot be imported by {0}. Run the task with PYTHONPATH set to the site's agent.pyz, "
     "which brings it along, or install python3-pymysql on this host."
@@ -72,6 +77,8 @@ class MariaDB(Database):
     """One server, seen through one connection."""
 
     engine = "mariadb"
+    # How an event is left to the other side.
+    event_off = "DISABLE ON SLAVE"
 
     def __init__(self, connection: Any, site: str, databases: Sequence[str], side: str = "source") -> None:
         self.connection = connection
@@ -79,6 +86,7 @@ class MariaDB(Database):
         self.side = side
         self.name = schema_for(site)
         self.schema = quote_mysql(self.name)
+        self._named: Tuple[float, List[Dict[str, Any]]] = (0.0, [])
 
     @classmethod
     def open_server(
@@ -132,7 +140,7 @@ class MariaDB(Database):
         """The base tables of the site's databases."""
         return self.rows(
             "SELECT table_schema AS db, table_name AS tbl FROM information_schema.tables "
-            "WHERE table_type = 'BASE TABLE' AND table_schema IN %s ORDER BY 1, 2",
+            "WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') AND table_schema IN %s ORDER BY 1, 2",
             [self.databases],
         )
 
@@ -183,7 +191,7 @@ class MariaDB(Database):
                     self.unlogged(statement)
                     break
                 except Exception as error:
-                    if error.args[:1] != (1205,) or attempt == 29:
+                    if error.args[:1] != (LOCKED_ERRNO,) or attempt == 29:
                         raise
                     time.sleep(0.2)
             made += 1
@@ -241,14 +249,46 @@ class MariaDB(Database):
         raise RuntimeError("no table of {0} has a row to try a write on".format(", ".join(self.databases)))
 
     def writers(self) -> List[Dict[str, Any]]:
-        """Open transactions that have written and may concern the site; never the applier, never a neighbour's."""
-        return self.rows(
-            "SELECT p.id AS id, p.user AS user, p.db AS db, TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS seconds "
-            "FROM information_schema.innodb_trx t JOIN information_schema.processlist p "
-            "ON p.id = t.trx_mysql_thread_id WHERE t.trx_rows_modified > 0 AND p.user <> 'system user' "
-            "AND p.id <> CONNECTION_ID() AND (p.db IS NULL OR p.db IN %s)",
-            [self.databases],
-        )
+        """Open transactions that have written, or are about to, in the site's tables.
+
+        Whoever writes holds a metadata lock on the table from before its triggers run until the transaction ends.
+        So a shared lock that is granted proves that there is nobody, and NOWAIT keeps nobody waiting for it. That
+        cannot be had from information_schema.innodb_trx, which neither shows who has just begun nor forgets who
+        has ended while it is asked often; it only gives the names.
+        """
+        if not self._is_still():
+            return [row for row in self._transactions() if row["id"]] or [_unknown("an unknown account")]
+        # A prepared transaction lets go of its tables when its session ends, and may be committed at any time.
+        if self.rows("XA RECOVER"):
+            return [row for row in self._transactions() if not row["id"]] or [_unknown("XA")]
+        return []
+
+    def _is_still(self) -> bool:
+        names = ["{0}.{1}".format(quote_mysql(table["db"]), quote_mysql(table["tbl"])) for table in self.tables()]
+        for start in range(0, len(names), LOCKED_TABLES):
+            locks = ", ".join(name + " READ" for name in names[start : start + LOCKED_TABLES])
+            try:
+                self.rows("LOCK TABLES {0} NOWAIT".format(locks))
+            except Exception as error:
+                if error.args[:1] != (LOCKED_ERRNO,):
+                    raise
+                return False
+            self.rows("UNLOCK TABLES")
+        return True
+
+    def _transactions(self) -> List[Dict[str, Any]]:
+        """Who had a transaction open a moment ago; never the applier, never a neighbour. Prepared ones are 0."""
+        if time.monotonic() - self._named[0] > NAMES_AGE:
+            found = self.rows(
+                "SELECT COALESCE(p.id, 0) AS id, COALESCE(p.user, 'XA') AS user, p.db AS db, "
+                "TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS seconds FROM information_schema.innodb_trx t "
+                "LEFT JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id "
+                "WHERE (t.trx_rows_modified > 0 OR t.trx_lock_structs > 0) AND (t.trx_mysql_thread_id = 0 "
+                "OR (p.user <> 'system user' AND p.id <> CONNECTION_ID() AND (p.db IS NULL OR p.db IN %s)))",
+                [self.databases],
+            )
+            self._named = (time.monotonic(), found)
+        return self._named[1]
 
     # Positions and the marker.
 
@@ -372,6 +412,31 @@ class MariaDB(Database):
             self.rows("STOP SLAVE '{0}'".format(self.name))
             self.rows("RESET SLAVE '{0}' ALL".format(self.name))
 
+    # Events, which run on one side only.
+
+    def events(self) -> List[Dict[str, str]]:
+        """The events of the site's databases: {'db', 'name', 'status', 'definer'}."""
+        return self.rows(
+            "SELECT event_schema AS db, event_name AS name, status AS status, definer AS definer "
+            "FROM information_schema.events WHERE event_schema IN %s ORDER BY 1, 2",
+            [self.databases],
+        )
+
+    def let_events_run(self, run: bool) -> int:
+        """Let the site's events run here, or leave them to the other side; how many changed.
+
+        What the site itself has disabled stays so.
+        """
+        state, wanted = ("REPLICA_SIDE_DISABLED", "ENABLE") if run else ("ENABLED", self.event_off)
+        found = [row for row in self.events() if row["status"].replace("SLAVESIDE", "REPLICA_SIDE") == state]
+        for row in found:
+            user, _at, host = row["definer"].rpartition("@")
+            # Without it the event would belong to this account, and stop with it.
+            definer = "{0}@{1}".format(self.connection.escape(user), self.connection.escape(host))
+            name = "{0}.{1}".format(quote_mysql(row["db"]), quote_mysql(row["name"]))
+            self.unlogged("ALTER DEFINER={0} EVENT {1} {2}".format(definer, name, wanted))
+        return len(found)
+
     # Accounts.
 
     def accounts(self) -> List[Dict[str, str]]:
@@ -399,12 +464,31 @@ class MariaDB(Database):
             if user and set(databases) <= own and "'{0}'@'{1}'".format(user, host) not in everywhere
         ]
 
+    def locked_accounts(self) -> List[Dict[str, str]]:
+        """Every account that is locked now."""
+        return self.rows(
+            "SELECT User AS user, Host AS host FROM mysql.global_priv "
+            "WHERE JSON_EXTRACT(Priv, '$.account_locked') = true"
+        )
+
     def lock_accounts(self, locked: bool) -> int:
-        """Lock or unlock the site's accounts on this server alone; how many."""
-        accounts = self.accounts()
+        """Lock or unlock the site's accounts on this server alone; how many. What was locked before stays so."""
+        self.unlogged(
+            "CREATE TABLE IF NOT EXISTS {0}.locked (user CHAR(128) NOT NULL, host CHAR(255) CHARACTER SET ascii "
+            "NOT NULL, PRIMARY KEY (user, host)) ENGINE=InnoDB COLLATE utf8mb4_bin".format(self.schema)
+        )
+        if locked:
+            already = {(row["user"], row["host"]) for row in self.locked_accounts()}
+            accounts = [row for row in self.accounts() if (row["user"], row["host"]) not in already]
+        else:
+            accounts = self.rows("SELECT user AS user, host AS host FROM {0}.locked".format(self.schema))
         for account in accounts:
-            name = "{0}@{1}".format(self.connection.escape(account["user"]), self.connection.escape(account["host"]))
-            self.unlogged("ALTER USER {0} ACCOUNT {1}".format(name, "LOCK" if locked else "UNLOCK"))
+            user, host = (self.connection.escape(account[part]) for part in ("user", "host"))
+            remember = "REPLACE INTO {0}.locked VALUES ({1}, {2})"
+            forget = "DELETE FROM {0}.locked WHERE user = {1} AND host = {2}"
+            alter = "ALTER USER IF EXISTS {0}@{1} ACCOUNT {2}".format(user, host, "LOCK" if locked else "UNLOCK")
+            note = (remember if locked else forget).format(self.schema, user, host)
+            self.unlogged(*((note, alter) if locked else (alter, note)))
         return len(accounts)
 
     def end_sessions(self) -> int:
@@ -429,6 +513,10 @@ class MariaDB(Database):
         """Write dirty pages beforehand: at the stop they would be written while requests wait."""
         self.rows("SET GLOBAL innodb_max_dirty_pages_pct = 0")
         time.sleep(1.0)
+
+
+def _unknown(user: str) -> Dict[str, Any]:
+    return {"id": 0, "user": user, "db": None, "seconds": 0}
 
 
 SERVER = MariaDB

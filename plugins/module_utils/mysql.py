@@ -25,7 +25,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.gtids import (
     members,
     of_server,
 )
-from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql, wildcard
+from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import wildcard
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB, connect, settings_of
 
 __all__ = ["SERVER", "MySQL", "connect"]
@@ -61,6 +61,7 @@ class MySQL(MariaDB):
     """One server, seen through one connection."""
 
     engine = "mysql"
+    event_off = "DISABLE ON REPLICA"
 
     @classmethod
     def open_server(
@@ -348,28 +349,6 @@ class MySQL(MariaDB):
             self.rows("STOP REPLICA FOR CHANNEL %s", [self.name])
             self.rows("RESET REPLICA ALL FOR CHANNEL %s", [self.name])
 
-    # Events, which run on one side only.
-
-    def events(self) -> List[Dict[str, str]]:
-        """The events of the site's databases: {'db', 'name', 'status'}."""
-        return self.rows(
-            "SELECT event_schema AS db, event_name AS name, status AS status FROM information_schema.events "
-            "WHERE event_schema IN %s ORDER BY 1, 2",
-            [self.databases],
-        )
-
-    def let_events_run(self, run: bool) -> int:
-        """Let the site's events run here, or leave them to the other side; how many changed.
-
-        What the site itself has disabled stays so.
-        """
-        state, wanted = ("REPLICA_SIDE_DISABLED", "ENABLE") if run else ("ENABLED", "DISABLE ON REPLICA")
-        found = [row for row in self.events() if row["status"].replace("SLAVESIDE", "REPLICA_SIDE") == state]
-        for row in found:
-            name = "{0}.{1}".format(quote_mysql(row["db"]), quote_mysql(row["name"]))
-            self.unlogged("ALTER EVENT {0} {1}".format(name, wanted))
-        return len(found)
-
     # Accounts.
 
     def accounts(self) -> List[Dict[str, str]]:
@@ -394,28 +373,9 @@ class MySQL(MariaDB):
             {"user": user, "host": host} for user, host in site_accounts(granted, everywhere, roles, self.databases)
         ]
 
-    def lock_accounts(self, locked: bool) -> int:
-        """Lock or unlock the site's accounts on this server alone; how many. What was locked before stays so."""
-        self.unlogged(
-            "CREATE TABLE IF NOT EXISTS {0}.locked (user CHAR(32) NOT NULL, host CHAR(255) CHARACTER SET ascii "
-            "NOT NULL, PRIMARY KEY (user, host)) ENGINE=InnoDB COLLATE utf8mb4_bin".format(self.schema)
-        )
-        if locked:
-            already = {
-                (row["user"], row["host"])
-                for row in self.rows("SELECT User AS user, Host AS host FROM mysql.user WHERE account_locked = 'Y'")
-            }
-            accounts = [row for row in self.accounts() if (row["user"], row["host"]) not in already]
-        else:
-            accounts = self.rows("SELECT user AS user, host AS host FROM {0}.locked".format(self.schema))
-        for account in accounts:
-            user, host = (self.connection.escape(account[part]) for part in ("user", "host"))
-            remember = "REPLACE INTO {0}.locked VALUES ({1}, {2})"
-            forget = "DELETE FROM {0}.locked WHERE user = {1} AND host = {2}"
-            alter = "ALTER USER IF EXISTS {0}@{1} ACCOUNT {2}".format(user, host, "LOCK" if locked else "UNLOCK")
-            note = (remember if locked else forget).format(self.schema, user, host)
-            self.unlogged(*((note, alter) if locked else (alter, note)))
-        return len(accounts)
+    def locked_accounts(self) -> List[Dict[str, str]]:
+        """Every account that is locked now."""
+        return self.rows("SELECT User AS user, Host AS host FROM mysql.user WHERE account_locked = 'Y'")
 
     def end_sessions(self) -> int:
         """End what sessions the site's accounts still have here; how many."""

@@ -7,7 +7,8 @@
 import re
 import time
 import uuid
-from typing import Any, Dict, List, Optional
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Optional
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Progress
 from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed, stream
@@ -38,6 +39,32 @@ def foreign_tables(target: MariaDB) -> List[str]:
     if begun:
         return []
     return ["{0}.{1}".format(table["db"], table["tbl"]) for table in target.tables()]
+
+
+@contextmanager
+def quiet_events(source: MariaDB, target: MariaDB) -> Iterator[None]:
+    """Events arrive enabled: none runs on the target while the copy is made, and the site's stay off after it."""
+    scheduler = ""
+    if source.events():
+        scheduler = str(target.value("SELECT @@GLOBAL.event_scheduler"))
+    if scheduler == "ON":
+        others = target.rows(
+            "SELECT CONCAT(event_schema, '.', event_name) AS name FROM information_schema.events "
+            "WHERE status = 'ENABLED' AND event_schema NOT IN %s",
+            [[*target.databases, "sys"]],
+        )
+        if others:
+            raise SeedFailed(
+                "the copy brings events, and the target runs {0} of others: they cannot all be kept still. Set "
+                "event_scheduler to OFF on the target while the copy is made".format(others[0]["name"])
+            )
+        target.rows("SET GLOBAL event_scheduler = OFF")
+    try:
+        yield
+    finally:
+        target.let_events_run(False)
+        if scheduler == "ON":
+            target.rows("SET GLOBAL event_scheduler = ON")
 
 
 def seed(
@@ -73,7 +100,8 @@ def seed(
     source.make_schema()
     source.mark(uuid.uuid4().hex)
     begun = time.monotonic()
-    position, sent = stream(plan["dump"], plan["load"], position_in, progress, total)
+    with quiet_events(source, target):
+        position, sent = stream(plan["dump"], plan["load"], position_in, progress, total)
     target.unlogged(
         "REPLACE INTO {0}.seed VALUES (1, '{1}', UTC_TIMESTAMP(6))".format(target.schema, position),
         "DROP TABLE {0}.seeding".format(target.schema),

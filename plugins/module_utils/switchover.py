@@ -18,10 +18,10 @@ import time
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, valve
-from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName, words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Changes, Tracker
 from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Leash
 
@@ -132,7 +132,7 @@ class Steps:
         try:
             result = action()
         except Exception as error:
-            self.tell(name, "failed", str(error))
+            self.tell(name, "failed", words(error))
             raise
         milliseconds = round((time.monotonic() - begun) * 1000, 1)
         self.taken.append({"name": name, "ms": milliseconds})
@@ -196,7 +196,7 @@ class Switchover:
             self.steps.run("release", lambda: valve.release(self.valve, self.destination.name))
             self.outcome["outcome"] = "open"
         except Exception as error:
-            self.outcome["reason"] = str(error)
+            self.outcome["reason"] = words(error)
             self.undo(held_at is not None)
         if held_at is not None:
             self.outcome["pause_ms"] = round((time.monotonic() - held_at) * 1000, 1)
@@ -208,11 +208,7 @@ class Switchover:
                 self.steps.run("fence for good", self.fence_hard)
             except Exception as error:
                 # The site has moved and the origin is closed: nothing that fails here may call that refused.
-                self.outcome["reason"] = (
-                    "the {0} is closed, but its accounts and sessions could not all be ended: {1}".format(
-                        self.origin.name, error
-                    )
-                )
+                self.outcome["reason"] = "the {0} is closed, but {1}".format(self.origin.name, words(error))
         self.outcome["steps"] = self.steps.taken
         self.outcome["proven_keys"] = self.proven_keys
         self.outcome["finished"] = journal.utc_now()
@@ -242,7 +238,7 @@ class Switchover:
                 pair.origin.unfence_soft()
             except Exception as error:
                 # The server drops the fence with the session; what is not known to be dropped is dropped with it.
-                self.outcome["reason"] += " (and the fence's session was lost: {0})".format(error)
+                self.outcome["reason"] += " (and the fence's session was lost: {0})".format(words(error))
         valve.release(self.valve, self.origin.name)
 
     # The steps.
@@ -472,11 +468,55 @@ class Switchover:
                 )
 
     def fence_hard(self) -> None:
-        """After the release: nobody of the site comes back to the origin's databases."""
-        self.outcome["accounts_locked"] = sum(pair.origin.lock_accounts(True) for pair in self.pairs)
-        self.outcome["sessions_ended"] = sum(pair.origin.end_sessions() for pair in self.pairs)
-        for pair in self.pairs:
-            pair.origin.unfence_soft()
+        """After the release: nobody of the site comes back to the origin's databases, and its events move.
+
+        Each part is tried, whatever became of another.
+        """
+        failures: List[str] = []
+
+        def tried(trouble: str, act: Callable[..., Any], *arguments: Any) -> int:
+            try:
+                return int(act(*arguments) or 0)
+            except Exception as error:
+                failures.append("{0}: {1}".format(trouble, words(error)))
+                return 0
+
+        where = [(pair.origin, self.the(self.origin, pair.origin)) for pair in self.pairs]
+        self.outcome["accounts_locked"] = sum(
+            tried("the accounts of {0} could not all be locked".format(name), database.lock_accounts, True)
+            for database, name in where
+        )
+        self.outcome["sessions_ended"] = sum(
+            tried("the sessions of {0} could not all be ended".format(name), database.end_sessions)
+            for database, name in where
+        )
+        self.outcome["events_moved"], troubles = move_events(self.pairs)
+        failures += troubles
+        for database, name in where:
+            tried("the fence's session of {0} was lost".format(name), database.unfence_soft)
+        if failures:
+            raise Refused("; ".join(failures))
+
+
+def move_events(pairs: Sequence[Pair]) -> Tuple[int, List[str]]:
+    """Have the destination run the events that ran on the origin: how many, and what failed.
+
+    Where the origin cannot be told its fence refuses what they write, so the destination's begin all the same.
+    """
+    moved, failures = 0, []
+    for pair in pairs:
+        for database, run in ((pair.origin, False), (pair.destination, True)):
+            try:
+                changed = database.let_events_run(run)
+            except Exception as error:
+                failures.append(
+                    "the {0}'s {1} events could not all be turned {2}: {3}".format(
+                        database.side, database.engine, "on" if run else "off", words(error)
+                    )
+                )
+            else:
+                moved += changed if run else 0
+    return moved, failures
 
 
 def _turned(pair: Pair) -> Pair:
@@ -508,15 +548,18 @@ def recover(
         valve.release(the_valve, destination.name)
         outcome["outcome"] = "open"
     except Exception as error:
-        outcome["reason"] = "{0}; then {1}".format(reason, error)
+        outcome["reason"] = "{0}; then {1}".format(reason, words(error))
         undoing = [pair.destination.close for pair in pairs] + [pair.origin.open for pair in pairs]
         for undo in undoing:
             try:
                 undo()
             except Exception as failure:
-                outcome["reason"] += "; then {0}".format(failure)
+                outcome["reason"] += "; then {0}".format(words(failure))
         valve.release(the_valve, origin.name)
         outcome["outcome"] = "aborted"
+    if outcome["outcome"] == "open":
+        outcome["events_moved"], troubles = move_events(pairs)
+        outcome["reason"] = "; then ".join([outcome["reason"], *troubles])
     return outcome
 
 

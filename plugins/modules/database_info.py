@@ -78,9 +78,9 @@ settings:
 databases:
   description: >-
     For each database whether it exists, its size in bytes, an estimate of its rows, charset and collation, and the
-    names of tables, tables without key, views, triggers, routines, events, accounts; for MariaDB and MySQL the tables
-    by engine; for PostgreSQL, whose names are those that SQL takes, also unlogged and foreign tables, materialized
-    views, sequences, extensions, generated columns and the number of large objects.
+    names of tables, tables without key, views, triggers, routines, events and those enabled, accounts; for MariaDB
+    and MySQL the tables by engine; for PostgreSQL, whose names are those that SQL takes, also unlogged and foreign
+    tables, materialized views, sequences, extensions, generated columns and the number of large objects.
   type: dict
   returned: success
 other_databases:

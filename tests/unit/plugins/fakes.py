@@ -126,6 +126,10 @@ class FakeDatabase:
     def before_restart(self) -> None:
         self._called("before_restart")
 
+    def let_events_run(self, run: bool) -> int:
+        self._called("events_on" if run else "events_off")
+        return 4 if run else 5
+
     def lock_accounts(self, locked: bool) -> int:
         self._called("lock_accounts" if locked else "unlock_accounts")
         self.locked = locked

@@ -103,16 +103,19 @@ def test_what_cutover_itself_made_is_not_the_sites() -> None:
             ["trigger", "my_shop", "cutover_insert_1"],
             ["trigger", "my_shop", "totals"],
             ["routine", "my_shop", "close_day"],
-            ["event", "my_shop", "nightly"],
+            ["event", "my_shop", "nightly", "ENABLED"],
+            ["event", "my_shop", "old", "SLAVESIDE_DISABLED"],
+            ["event", "my_shop", "stays", "DISABLED"],
             ["account", "my\\_shop", "'app'@'%'"],
             ["account", "annex", "'other'@'%'"],
         ),
         ["my_shop"],
     )
     shop = facts["databases"]["my_shop"]
-    assert [shop[kind] for kind in ("triggers", "routines", "events", "accounts")] == [
+    assert [shop[kind] for kind in ("triggers", "routines", "events", "events_enabled", "accounts")] == [
         ["totals"],
         ["close_day"],
+        ["nightly", "old", "stays"],
         ["nightly"],
         ["'app'@'%'"],
     ]

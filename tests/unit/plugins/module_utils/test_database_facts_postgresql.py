@@ -75,6 +75,7 @@ def test_what_is_in_a_database(found: dict[str, Any]) -> None:
         "generated": ["public.item.upper"],
         "accounts": ["app", "re port"],
         "events": [],
+        "events_enabled": [],
     }
     assert stock["large_objects"] == 1
 

@@ -258,12 +258,38 @@ def test_without_a_row_nothing_can_be_tried() -> None:
         server({BASE_TABLES: [ORDERS]}, ("shop", "annex")).attempt_write()
 
 
-def test_writers_are_asked_for_the_sites_databases() -> None:
-    made = server({"innodb_trx": [{"id": 1, "user": "u", "db": None, "seconds": 0}]})
-    assert made.writers() == [{"id": 1, "user": "u", "db": None, "seconds": 0}]
-    assert made.connection.arguments == [(["shop"],)]
-    assert "p.user <> 'system user'" in asked(made)[0]
-    assert "(p.db IS NULL OR p.db IN %s)" in asked(made)[0]
+BUSY = RuntimeError(1205, "Lock wait timeout exceeded")
+
+
+def test_nobody_writes_where_every_table_can_be_locked() -> None:
+    tables = [{"db": "shop", "tbl": f"t{number}"} for number in range(mariadb.LOCKED_TABLES + 1)]
+    made = server({BASE_TABLES: tables})
+    assert made.writers() == []
+    locks = [statement for statement in asked(made) if statement.startswith("LOCK TABLES")]
+    assert [statement.count(" READ") for statement in locks] == [mariadb.LOCKED_TABLES, 1]
+    assert all(statement.endswith(" NOWAIT") for statement in locks)
+    assert asked(made)[-3:] == [locks[1], "UNLOCK TABLES", "XA RECOVER"]
+
+
+def test_whoever_holds_a_table_is_named_if_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(mariadb.time, "monotonic", lambda: now[0])
+    row = {"id": 1, "user": "u", "db": None, "seconds": 7}
+    made = server({BASE_TABLES: [ORDERS], "LOCK TABLES": BUSY, "innodb_trx": [row, dict(row, id=0)]})
+    assert [made.writers(), made.writers()] == [[row], [row]]
+    # Asked all the time, the list of transactions would never be made anew.
+    assert len([statement for statement in asked(made) if "innodb_trx" in statement]) == 1
+    now[0] += 0.2
+    made.writers()
+    assert len([statement for statement in asked(made) if "innodb_trx" in statement]) == 2
+    nameless = server({BASE_TABLES: [ORDERS], "LOCK TABLES": BUSY})
+    assert nameless.writers() == [{"id": 0, "user": "an unknown account", "db": None, "seconds": 0}]
+
+
+def test_what_is_not_known_of_writers_is_an_error() -> None:
+    denied = RuntimeError(1044, "Access denied")
+    with pytest.raises(RuntimeError, match="Access denied"):
+        server({BASE_TABLES: [ORDERS], "LOCK TABLES": denied}).writers()
 
 
 @pytest.mark.parametrize(
@@ -494,13 +520,19 @@ def test_rights_on_a_neighbours_table_count_too() -> None:
 
 @pytest.mark.parametrize(("locked", "word"), [(True, "LOCK"), (False, "UNLOCK")])
 def test_accounts_are_locked_on_this_server_alone(locked: bool, word: str) -> None:
-    made = server({GRANTED: grants(("o'brien", "%", "shop"))})
+    brien = {"user": "o'brien", "host": "%"}
+    granted = grants(("o'brien", "%", "shop"), ("asleep", "%", "shop"))
+    made = server({GRANTED: granted, "global_priv": [{"user": "asleep", "host": "%"}], "locked$": [brien]})
     assert made.lock_accounts(locked) == 1
-    assert asked(made)[-3:] == [
-        "SET SESSION sql_log_bin = 0",
-        f"ALTER USER 'o\\'brien'@'%' ACCOUNT {word}",
-        "SET SESSION sql_log_bin = 1",
-    ]
+    note = (
+        "REPLACE INTO `cutover_oc_shop`.locked VALUES ('o\\'brien', '%')"
+        if locked
+        else "DELETE FROM `cutover_oc_shop`.locked WHERE user = 'o\\'brien' AND host = '%'"
+    )
+    alter = f"ALTER USER IF EXISTS 'o\\'brien'@'%' ACCOUNT {word}"
+    # Noted before it is locked, and forgotten after it is open again.
+    both = [note, alter] if locked else [alter, note]
+    assert asked(made)[-4:] == ["SET SESSION sql_log_bin = 0", *both, "SET SESSION sql_log_bin = 1"]
 
 
 def test_sessions_of_the_site_are_ended() -> None:

@@ -34,6 +34,16 @@ class FakeServer:
         self.name, self.schema, self.databases = "cutover_shop", "`cutover_shop`", ["shop", "my`db"]
         self.position, self.present, self.seeding = position, tables, seeding
         self.changes: list[str] = []
+        self.scheduler = "OFF"
+        self.site_events: list[dict[str, str]] = []
+        self.others: list[dict[str, str]] = []
+
+    def events(self) -> list[dict[str, str]]:
+        return self.site_events
+
+    def let_events_run(self, run: bool) -> int:
+        self.changes.append("events on" if run else "events off")
+        return 0
 
     def make_schema(self) -> None:
         self.changes.append("make_schema")
@@ -55,11 +65,16 @@ class FakeServer:
         return self.position
 
     def rows(self, statement: str, arguments: Any = ()) -> list[dict[str, Any]]:
+        if "information_schema.events" in statement:
+            return self.others
+        if statement.startswith("SET GLOBAL"):
+            self.changes.append(statement)
+            return []
         assert "table_name = 'seeding'" in statement
         return [{"table_name": "seeding"}] if self.seeding else []
 
-    def value(self, statement: str, arguments: Any = ()) -> int:
-        return 1000
+    def value(self, statement: str, arguments: Any = ()) -> Any:
+        return self.scheduler if "event_scheduler" in statement else 1000
 
 
 def copy(source: FakeServer, target: FakeServer, text: str = HEAD + TAIL) -> dict[str, Any]:
@@ -77,6 +92,7 @@ def test_the_copy_marks_its_beginning_and_its_end() -> None:
         "CREATE TABLE IF NOT EXISTS `cutover_shop`.seeding (id TINYINT PRIMARY KEY)",
         "DROP DATABASE IF EXISTS `shop`",
         "DROP DATABASE IF EXISTS `my``db`",
+        "events off",
         "REPLACE INTO `cutover_shop`.seed VALUES (1, '0-1-5,1-2-3', UTC_TIMESTAMP(6))",
         "DROP TABLE `cutover_shop`.seeding",
     ]
@@ -116,4 +132,16 @@ def test_a_copy_that_fails_is_not_complete() -> None:
     target = FakeServer()
     with pytest.raises(SeedFailed, match="closing line"):
         copy(FakeServer(), target, HEAD)
-    assert target.changes[-1] == "DROP DATABASE IF EXISTS `my``db`"
+    assert target.changes[-2:] == ["DROP DATABASE IF EXISTS `my``db`", "events off"]
+
+
+def test_events_stay_still_while_they_arrive() -> None:
+    source, target = FakeServer(), FakeServer()
+    source.site_events, target.scheduler = [{"name": "nightly"}], "ON"
+    with pytest.raises(SeedFailed, match="closing line"):
+        copy(source, target, HEAD)
+    assert target.changes[-3:] == ["SET GLOBAL event_scheduler = OFF", "events off", "SET GLOBAL event_scheduler = ON"]
+    target.others, target.changes = [{"name": "annex.theirs"}], []
+    with pytest.raises(SeedFailed, match=r"the target runs annex\.theirs of others"):
+        copy(source, target)
+    assert [change for change in target.changes if "GLOBAL" in change or "REPLACE" in change] == []

@@ -108,7 +108,7 @@ def test_forward(house: House) -> None:
     assert outcome["position"] == "0-1-3"
     assert outcome["refused_write"] == "1644 `shop`.`orders`: refused"
     assert outcome["proven_keys"] == 3
-    assert (outcome["accounts_locked"], outcome["sessions_ended"]) == (2, 3)
+    assert (outcome["accounts_locked"], outcome["sessions_ended"], outcome["events_moved"]) == (2, 3, 4)
     assert outcome["pause_ms"] < 5000
     assert json.loads(json.dumps(outcome)) == outcome
     assert (house.source.closed, house.target.closed) == (True, False)
@@ -138,6 +138,8 @@ def test_forward_in_order(house: House) -> None:
         "leash.done",
         "source.lock_accounts",
         "source.end_sessions",
+        "source.events_off",
+        "target.events_on",
         "source.unfence_soft",
     ]
     assert house.compared == [{ORDERS: [(1,), (2,)]}, {ORDERS: [(3,)]}]
@@ -177,7 +179,7 @@ def test_several_engines_move_in_one_hold(house: House) -> None:
     assert outcome["position"] == "0-1-3; 0-1-3"
     assert outcome["followed_from"] == {"mariadb": "0-2-1", "postgresql": "0-2-1"}
     assert outcome["proven_keys"] == 5
-    assert (outcome["accounts_locked"], outcome["sessions_ended"]) == (4, 6)
+    assert (outcome["accounts_locked"], outcome["sessions_ended"], outcome["events_moved"]) == (4, 6, 8)
     assert [step["name"] for step in outcome["steps"]] == [*STEPS, "fence for good"]
     # All are closed before any opens.
     assert house.calls[house.calls.index("leash.hold") :] == [
@@ -211,6 +213,10 @@ def test_several_engines_move_in_one_hold(house: House) -> None:
         "source postgresql.lock_accounts",
         "source.end_sessions",
         "source postgresql.end_sessions",
+        "source.events_off",
+        "target.events_on",
+        "source postgresql.events_off",
+        "target postgresql.events_on",
         "source.unfence_soft",
         "source postgresql.unfence_soft",
     ]
@@ -441,16 +447,36 @@ def test_a_write_let_through_after_the_open_is_left_to_the_watchdog(house: House
     assert {"hold", "valve"} <= flags(house.valve)
 
 
-@pytest.mark.parametrize("method", ["lock_accounts", "end_sessions"])
-def test_what_fails_after_the_release_does_not_call_it_refused(house: House, method: str) -> None:
-    failing("source", method)(house)
-    if method == "lock_accounts":
-        house.target.lock_accounts = lambda _locked: 0  # type: ignore[method-assign]
+GONE = "server has gone away"
+AFTER = [
+    ("source", "lock_accounts", "the accounts of the source's database could not all be locked: "),
+    ("source", "end_sessions", "the sessions of the source's database could not all be ended: "),
+    ("source", "let_events_run", "the source's mariadb events could not all be turned off: "),
+    ("target", "let_events_run", "the target's mariadb events could not all be turned on: "),
+    ("source", "unfence_soft", "the fence's session of the source's database was lost: "),
+]
+
+
+@pytest.mark.parametrize(("side", "method", "text"), AFTER)
+def test_what_fails_after_the_release_does_not_call_it_refused(house: House, side: str, method: str, text: str) -> None:
+    whole = getattr(house.source, method)
+
+    def only_after_the_release(*arguments: Any) -> Any:
+        if arguments == (False,) and method == "lock_accounts":
+            return 0
+        whole(*arguments)
+        raise RuntimeError(GONE)
+
+    if side == "target":
+        house.target.let_events_run = only_after_the_release  # type: ignore[method-assign]
+    else:
+        setattr(house.source, method, only_after_the_release)
     outcome = house.run()
     assert outcome["outcome"] == "open"
-    assert outcome["reason"] == (
-        "the source is closed, but its accounts and sessions could not all be ended: server has gone away"
-    )
+    assert outcome["reason"] == f"the source is closed, but {text}{GONE}"
+    # All the rest is done all the same.
+    done = house.calls[house.calls.index("leash.done") :]
+    assert len([call for call in done if "accounts" in call or "sessions" in call or "events" in call]) == 4
     assert flags(house.valve) == {"moved"}
     assert house.told()[-1] == ("fence for good", "failed")
 
@@ -800,9 +826,20 @@ def test_the_watchdog_goes_forward_once_that_was_decided(house: House) -> None:
         "target.wait_for 0-1-1",
         "target.open",
         "source.attempt_write",
+        "source.events_off",
+        "target.events_on",
     ]
+    assert outcome["events_moved"] == 4
     assert flags(house.valve) == {"moved"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:18001"
+
+
+def test_the_watchdog_tells_of_events_that_stay_off(house: House) -> None:
+    hold(house, "open")
+    house.target.let_events_run = lambda _run: 1 // 0  # type: ignore[method-assign]
+    outcome = house.recover()
+    assert (outcome["outcome"], outcome["events_moved"]) == ("open", 0)
+    assert outcome["reason"].startswith("the deadline passed; then the target's mariadb events could not all be turned")
 
 
 @pytest.mark.parametrize(
@@ -850,6 +887,10 @@ def test_the_watchdog_goes_forward_with_every_engine(house: House) -> None:
         "target postgresql.open",
         "source.attempt_write",
         "source postgresql.attempt_write",
+        "source.events_off",
+        "target.events_on",
+        "source postgresql.events_off",
+        "target postgresql.events_on",
     ]
     assert (second.source.closed, second.target.closed) == (True, False)
     assert flags(house.valve) == {"moved"}
