@@ -92,15 +92,15 @@ def seed(
             [source.databases],
         )
     )
-    target.unlogged("CREATE TABLE IF NOT EXISTS {0}.seeding (id TINYINT PRIMARY KEY)".format(target.schema))
-    for database in target.databases:
-        target.unlogged("DROP DATABASE IF EXISTS {0}".format(quote_mysql(database)))
-    source.drop_fence()
-    # A binary log that was turned on a moment ago has no position yet, and the dump would name none.
-    source.make_schema()
-    source.mark(uuid.uuid4().hex)
-    begun = time.monotonic()
     with quiet_events(source, target):
+        target.unlogged("CREATE TABLE IF NOT EXISTS {0}.seeding (id TINYINT PRIMARY KEY)".format(target.schema))
+        for database in target.databases:
+            target.unlogged("DROP DATABASE IF EXISTS {0}".format(quote_mysql(database)))
+        source.drop_fence()
+        # A binary log that was turned on a moment ago has no position yet, and the dump would name none.
+        source.make_schema()
+        source.mark(uuid.uuid4().hex)
+        begun = time.monotonic()
         position, sent = stream(plan["dump"], plan["load"], position_in, progress, total)
     target.unlogged(
         "REPLACE INTO {0}.seed VALUES (1, '{1}', UTC_TIMESTAMP(6))".format(target.schema, position),

@@ -20,6 +20,7 @@ import pymysql
 import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb, seed_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
 from tests.integration import test_proof as servers
 from tests.lab.docker import docker
@@ -285,3 +286,13 @@ def test_events_that_a_copy_brings_stay_off(house: House, scheduler: str) -> Non
             assert server.value("SELECT @@GLOBAL.event_scheduler") == scheduler, "others' events go on"
     finally:
         run(house.root, "SET GLOBAL event_scheduler = OFF")
+
+
+def test_a_password_that_the_server_quotes_is_not_told(house: House) -> None:
+    """A statement that the server does not understand comes back from the word on that it stumbled over."""
+    statement = "CHANGE MASTER 'x' TO MASTER_USER 'x', MASTER_PASSWORD=%s, MASTER_SSL=1"
+    for password in ("s3cret", "it's s3cret", 'a "s3cret\\', "s3cret, host=b"):
+        with pytest.raises(pymysql.MySQLError) as raised:
+            house.server.rows(statement, [password])
+        assert "s3cret" in str(raised.value)
+        assert words(raised.value).endswith("near ''x', MASTER_PASSWORD=***, MASTER_SSL=1' at line 1 (1064)")
