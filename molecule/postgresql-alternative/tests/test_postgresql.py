@@ -69,3 +69,8 @@ def test_second_load_was_whole(host):
 
 def test_no_password_is_in_the_journal(host):
     assert PASSWORD not in host.check_output("journalctl --no-pager")
+
+
+def test_an_account_may_come_from_several_places(host):
+    statement = "SELECT address FROM pg_hba_file_rules WHERE user_name = '{far}' ORDER BY line_number"
+    assert ask(host, statement).split() == ["203.0.113.9", "2001:db8::"]
