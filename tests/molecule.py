@@ -127,6 +127,8 @@ def run(name: str, keep: bool) -> Outcome:
     shutil.rmtree(LOGS / name, ignore_errors=True)
     remove(name)
     command = [str(Path(sys.executable).parent / "molecule"), "--base-config", "molecule/shared/base.yml"]
+    if name.startswith(MIGRATION):
+        command += ["--base-config", "molecule/shared/migration/base.yml"]
     with log.open("w", encoding="utf-8") as out:
         code = subprocess.run(
             [*command, "test", "--scenario-name", name, "--destroy", "never"],
