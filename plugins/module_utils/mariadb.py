@@ -24,13 +24,21 @@ except ImportError:
     pymysql = None  # type: ignore[assignment]
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import binlog
-from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, Database, Link, TableName
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import (
+    Change,
+    Database,
+    Link,
+    Progress,
+    TableName,
+)
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import (
     quote_mysql,
     schema_for,
     trigger_name,
     wildcard,
 )
+from ansible_collections.ocpizza.cutover.plugins.module_utils.widen import Changed, Room, told
+from ansible_collections.ocpizza.cutover.plugins.module_utils.widen_mysql import Widener
 
 EVENTS = ("INSERT", "UPDATE", "DELETE")
 FENCE_ERRNO = 1644  # ER_SIGNAL_EXCEPTION
@@ -79,6 +87,9 @@ class MariaDB(Database):
     engine = "mariadb"
     # How an event is left to the other side.
     event_off = "DISABLE ON SLAVE"
+    conversions = "slave_type_conversions"
+    # Whether the applier takes every integer that it converts for signed, or every one for unsigned.
+    one_sign = False
 
     def __init__(self, connection: Any, site: str, databases: Sequence[str], side: str = "source") -> None:
         self.connection = connection
@@ -133,7 +144,8 @@ class MariaDB(Database):
         )
 
     def drop_schema(self) -> None:
-        """Take away the tables of marker, fence and copy."""
+        """Take away the tables of marker, fence and copy, and the limits of widened keys."""
+        self.let_keys_grow()
         self.unlogged("DROP DATABASE IF EXISTS {0}".format(self.schema))
 
     def tables(self) -> List[Dict[str, str]]:
@@ -149,7 +161,7 @@ class MariaDB(Database):
         return self.rows(
             "SELECT trigger_schema AS db, trigger_name AS name, event_manipulation AS event, "
             "event_object_table AS tbl FROM information_schema.triggers "
-            "WHERE trigger_schema IN %s AND trigger_name LIKE 'cutover\\_%%'",
+            "WHERE trigger_schema IN %s AND trigger_name LIKE 'cutover\\_%%' AND action_timing = 'BEFORE'",
             [self.databases],
         )
 
@@ -289,6 +301,46 @@ class MariaDB(Database):
             )
             self._named = (time.monotonic(), found)
         return self._named[1]
+
+    # Keys that are wider on the target than on the source.
+
+    def widenable(self, tables: Sequence[str]) -> List[str]:
+        """What ``widen()`` would widen, in words."""
+        widener = Widener(self)
+        columns = widener.wanted(tables, widener.references())
+        widener.check_signs(columns)
+        return told(columns)
+
+    def widen(self, tables: Sequence[str], progress: Progress) -> List[str]:
+        """Make bigint of the keys of these tables, or of ``all``, and of what is tied to them by foreign keys."""
+        self.make_schema()
+        return Widener(self).widen(tables, progress)
+
+    def widened(self, database: str) -> Changed:
+        """The definitions that ``widen()`` changed here."""
+        return Widener(self).changed(database)
+
+    def take_widths(self, wide: Database) -> List[str]:
+        """Let the applier convert integers: the source's must cut, which the target's limits make harmless."""
+        wanted = "ALL_NON_LOSSY" if self.side == "target" else "ALL_LOSSY,ALL_NON_LOSSY"
+        if self.one_sign and Widener(wide).unsigned():
+            wanted += ",ALL_UNSIGNED"
+        if str(self.value("SELECT @@GLOBAL.{0}".format(self.conversions))) == wanted:
+            return []
+        return [self.persist(self.conversions, wanted)]
+
+    def persist(self, name: str, value: Any) -> str:
+        """Set one of the server's settings for now; the role's file has it for every start. What was done, in words."""
+        self.rows("SET GLOBAL {0} = %s".format(name), [value])
+        return "{0} = {1}".format(name, value)
+
+    def room(self) -> List[Room]:
+        """How far each widened key has come here, and the limit of the other side's type."""
+        return Widener(self).room()
+
+    def let_keys_grow(self) -> int:
+        """Drop the triggers that keep larger values out; how many."""
+        return Widener(self).lift()
 
     # Positions and the marker.
 

@@ -61,6 +61,8 @@ class MySQL(MariaDB):
     """One server, seen through one connection."""
 
     engine = "mysql"
+    conversions = "replica_type_conversions"
+    one_sign = True
     event_off = "DISABLE ON REPLICA"
 
     @classmethod

@@ -11,7 +11,7 @@ import functools
 from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import postgresql_obstacles
-from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, Link
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, Link, Progress
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_postgresql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_fence import FENCE_STATE, table_name
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_log import (
@@ -25,6 +25,8 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_wire im
     literal,
     render,
 )
+from ansible_collections.ocpizza.cutover.plugins.module_utils.widen import Changed, Room, told
+from ansible_collections.ocpizza.cutover.plugins.module_utils.widen_postgresql import Widener
 
 __all__ = ["FENCE_STATE", "SERVER", "PostgreSQL", "connect", "read_position", "write_position"]
 
@@ -242,6 +244,29 @@ class PostgreSQL(LoggedServer, Database):
                 raise RuntimeError("sequence {0} of database {1} could not be set".format(wrong[0], database))
             count += len(wanted)
         return count
+
+    # Keys that are wider on the target than on the source.
+
+    def widenable(self, tables: Sequence[str]) -> List[str]:
+        """What ``widen()`` would widen, in words."""
+        return told(Widener(self).wanted(tables))
+
+    def widen(self, tables: Sequence[str], progress: Progress) -> List[str]:
+        """Make bigint of the keys of these tables, or of ``all``, and of what is tied to them by foreign keys."""
+        self.make_schema()
+        return Widener(self).widen(tables, progress)
+
+    def widened(self, database: str) -> Changed:
+        """The definitions that ``widen()`` changed here."""
+        return Widener(self).changed(database)
+
+    def room(self) -> List[Room]:
+        """How far each widened key has come here, and the limit of the other side's type."""
+        return Widener(self).room()
+
+    def let_keys_grow(self) -> int:
+        """Let sequences go on beyond what the other side can hold; how many."""
+        return Widener(self).lift()
 
     def obstacles(self, target: Optional["PostgreSQL"] = None) -> List[Dict[str, str]]:
         """What stands in the way of moving from this server, or is left behind: {'key', 'title', 'remedy'}."""

@@ -15,7 +15,7 @@ import time
 import uuid
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import proof_mariadb, proof_postgresql
+from ansible_collections.ocpizza.cutover.plugins.module_utils import proof_mariadb, proof_postgresql, widen
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column, Table
 
@@ -374,8 +374,8 @@ def explain(source: Any, target: Any, table: Table, keys: Sequence[Key]) -> List
     return named
 
 
-def compare_schema(source: Any, target: Any, database: str) -> List[str]:
-    """What is defined differently on both sides, in words."""
+def compare_schema(source: Any, target: Any, database: str, widened: Optional[widen.Changed] = None) -> List[str]:
+    """What is defined differently on both sides, in words; what was widened on the way over is no difference."""
     sql = provider(source)
     ours, theirs = both(lambda: sql.schema(source, database), lambda: sql.schema(target, database))
     found = []
@@ -385,7 +385,7 @@ def compare_schema(source: Any, target: Any, database: str) -> List[str]:
             found.append("{0} {1} is missing on the target".format(kind, name))
         elif one is None:
             found.append("{0} {1} is only on the target".format(kind, name))
-        elif one != two:
+        elif one != two and not widen.accepts(widened, (kind, name), one, two):
             found.append("{0} {1} is '{2}' on the source and '{3}' on the target".format(kind, name, one, two))
     return found
 
@@ -412,11 +412,12 @@ def compare_database(
     progress: Optional[Callable[[int, int, str], None]] = None,
     position: str = "",
     chunk_rows: int = CHUNK_ROWS,
+    widened: Optional[widen.Changed] = None,
 ) -> Dict[str, Any]:
     """The proof of one database, as proof.json has it.
 
     ``position`` is the source's before the first row is read: every row is equal at that position or was
-    changed after it.
+    changed after it. ``widened`` is what ``Database.widened()`` of the target says.
     """
     sql = provider(source)
     prepare(source, target)
@@ -424,7 +425,7 @@ def compare_database(
     where = position or sql.position(source)
     tables = sql.load_tables(source, database)
     others = {table.name: table for table in sql.load_tables(target, database)}
-    schema = compare_schema(source, target, database)
+    schema = compare_schema(source, target, database, widened)
     total = sum(table.rows_estimate for table in tables)
     seen = [0]
     proofs = []

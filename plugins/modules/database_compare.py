@@ -121,7 +121,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.database_side impo
 SIDES = ("source", "target")
 
 
-def compare(module, name, caught_up, position):
+def compare(module, name, caught_up, position, widened):
     """The proof of one database."""
     source, target = (open_reader(module, side, name, module.params["statement_timeout"]) for side in SIDES)
     try:
@@ -132,6 +132,7 @@ def compare(module, name, caught_up, position):
             proof.Settling(caught_up, module.params["rounds"]),
             position=position,
             chunk_rows=module.params["chunk_rows"],
+            widened=widened,
         )
     except Exception as error:
         module.fail_json(
@@ -155,15 +156,16 @@ def main():
     del options["side"]
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     caught_up, position = None, ""
-    if module.params["live"]:
-        # A wait for the target must not end as a lost connection.
-        timeout = max(30.0, module.params["lag_timeout"] + 5.0)
-        source, target = (open_database(module, side, timeout) for side in SIDES)
+    # A wait for the target must not end as a lost connection.
+    timeout = max(30.0, module.params["lag_timeout"] + 5.0)
+    source = open_database(module, "source", timeout) if module.params["live"] else None
+    target = open_database(module, "target", timeout)
+    if source:
         if not module.check_mode:
             # A server may keep its log from here on, and give up what it kept for the last proof.
             position = source.changes_from()
         caught_up = proof.follower(source, target, module.params["lag_timeout"])
-    proofs = [compare(module, name, caught_up, position) for name in module.params["databases"]]
+    proofs = [compare(module, name, caught_up, position, target.widened(name)) for name in module.params["databases"]]
     module.exit_json(
         changed=False, position=position, proofs=proofs, summaries=[proof.describe(each) for each in proofs]
     )

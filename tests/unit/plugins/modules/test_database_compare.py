@@ -76,9 +76,11 @@ class House:
         return self.readers[-1]
 
     def compare(
-        self, source: FakeReader, target: FakeReader, name: str, settling: Any, *, position: str, chunk_rows: int
-    ) -> Any:
+        self, source: FakeReader, target: FakeReader, name: str, settling: Any, *, position: str, chunk_rows: int,
+        widened: Any,
+    ) -> Any:  # fmt: skip
         assert (source.closed, target.closed) == (False, False)
+        assert widened is self.target.changed
         self.compared.append(
             (source.name, target.name, name, settling.caught_up, settling.rounds, position, chunk_rows)
         )
