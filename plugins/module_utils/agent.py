@@ -25,14 +25,10 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     tracker,
     valve,
     watchdog,
-    widen,
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName, words
 
 Plan = Dict[str, Any]
-
-# One statement may write a whole table anew.
-WIDEN_SECONDS = 86400.0
 
 
 def read_json(path: str) -> Dict[str, Any]:
@@ -137,10 +133,7 @@ def make_pair(plan: Plan, engine: str) -> switchover.Pair:
             lambda: reader.changes(credentials, since, list(comparer.tables)), comparer.keys(), reader.marker_tables()
         )
         follower.start()
-    # A key that leads no index is looked for in the whole table.
-    return switchover.Pair(
-        origin, destination, comparer, follower, lambda: open_database(plan, engine, "target", 600.0).room()
-    )
+    return switchover.Pair(origin, destination, comparer, follower)
 
 
 def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
@@ -148,15 +141,38 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
     origin, destination = sides_of(plan)
     pairs = [make_pair(plan, engine) for engine in sorted(plan["engines"])]
     (the_valve,) = valve.valves_from([plan["valve"]])
-    outcome = switchover.Switchover(
-        plan, origin, destination, pairs, the_valve, lambda: start_watchdog(plan, plan_path, "switchover-watchdog")
-    ).run()
-    if outcome["outcome"] == "open":
-        switchover.write_json(plan["state"], {"side": destination.name, "since": journal.utc_now()})
-        # From here the proof of the next switchover starts: since then nothing but the other side's rows came in.
-        positions = {destination.name: outcome["followed_from"]}
-        switchover.write_json(plan["proof"], {"positions": positions, "time": journal.utc_now()})
+
+    def leash() -> watchdog.Leash:
+        # The gate has passed. From here the proof of the next switchover starts, whoever finishes this one: since then
+        # nothing but the other side's rows came in.
+        positions = {destination.name: move.outcome["followed_from"]}
+        switchover.write_json(next_proof(plan), {"positions": positions, "time": journal.utc_now()})
+        return start_watchdog(plan, plan_path, "switchover-watchdog")
+
+    move = switchover.Switchover(plan, origin, destination, pairs, the_valve, leash)
+    outcome = move.run()
+    moved = outcome["outcome"] == "open"
+    if moved:
+        settle(plan, destination.name)
+    for pair in pairs:
+        # What is kept for a proof that nobody will take would fill the disk.
+        try:
+            (pair.origin if moved else pair.destination).forget_changes()
+        except Exception as error:
+            kept = "the {0} keeps its log for a proof that is over: {1}".format(pair.origin.engine, words(error))
+            outcome["reason"] = "; ".join(filter(None, [outcome["reason"], kept]))
     return outcome
+
+
+def next_proof(plan: Plan) -> str:
+    """Where the start of the next proof lies until this switchover has opened."""
+    return str(plan["proof"]) + ".next"
+
+
+def settle(plan: Plan, side: str) -> None:
+    """Write down where the site lives now, and where the next proof starts."""
+    switchover.write_json(plan["state"], {"side": side, "since": journal.utc_now()})
+    os.rename(next_proof(plan), plan["proof"])
 
 
 def watch_switchover(plan: Plan) -> None:
@@ -176,7 +192,7 @@ def watch_switchover(plan: Plan) -> None:
     def recover(reason: str) -> None:
         outcome = switchover.recover(reason, plan, origin, destination, pairs, the_valve)
         if outcome["outcome"] == "open":
-            switchover.write_json(plan["state"], {"side": destination.name, "since": journal.utc_now()})
+            settle(plan, destination.name)
         journal.append(
             plan["journal"], plan["phase"], "failed", text=outcome["reason"], step="watchdog", host=plan["host"]
         )
@@ -230,13 +246,7 @@ def run_seed(plan: Plan) -> Dict[str, Any]:
 
     settings = source.prepare(target) + target.prepare(source)
     result: Dict[str, Any] = engines.seeder(engine).seed(source, target, plan, progress)
-    begun = time.monotonic()
-    widened = open_database(plan, engine, "target", WIDEN_SECONDS).widen(chosen, progress)
-    if widened:
-        result["widen_seconds"] = round(time.monotonic() - begun, 3)
-    if any(target.widened(database) for database in plan["engines"][engine]):
-        settings += source.take_widths(target) + target.take_widths(target)
-    return dict(result, widened=widened, settings=settings, changed=result["changed"] or bool(settings or widened))
+    return dict(result, settings=settings, changed=result["changed"] or bool(settings))
 
 
 def run_relay(plan: Plan) -> None:
@@ -257,9 +267,6 @@ def main(arguments: List[str]) -> int:
     plan = read_json(options.plan)
     unwatched: Dict[str, Callable[[Plan], None]] = {
         "switchover-watchdog": watch_switchover,
-    chosen = widen.of_engine(plan.get("widen", []), plan["engines"], engine)
-    # Before anything is touched: what cannot be widened is known on the source.
-    source.widenable(chosen)
         "restart-watchdog": watch_restart,
         "relay": run_relay,
     }

@@ -144,6 +144,11 @@ class LoggedServer(FencedServer):
             for purpose in ("", "proof"):
                 self.drop_slot(database, self.slot(database, purpose))
 
+    def forget_changes(self) -> None:
+        """Drop the slots that keep the log for the proof."""
+        for database in self.databases:
+            self.drop_slot(database, self.slot(database, "proof"))
+
     def drop_schema(self) -> None:
         """Take away all that is ours, publications and slots too."""
         self.drop_slots()

@@ -24,7 +24,6 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, va
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName, words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Changes, Tracker
 from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Leash
-from ansible_collections.ocpizza.cutover.plugins.module_utils.widen import Room
 
 # More keys than this are compared before the hold, not inside it.
 TAIL_KEYS = 2000
@@ -45,14 +44,13 @@ class Side(NamedTuple):
 class Pair(NamedTuple):
     """One engine's databases on both sides, and what proves them equal.
 
-    ``tracker`` is None where there is no full proof to start from. ``room`` asks the target about its widened keys.
+    ``tracker`` is None where there is no full proof to start from.
     """
 
     origin: Database
     destination: Database
     compare: Callable[[Changes], Dict[TableName, List[str]]]
     tracker: Optional[Tracker]
-    room: Callable[[], List[Room]] = list
 
 
 class Outcome(Dict[str, Any]):
@@ -174,7 +172,6 @@ class Switchover:
             position="",
             refused_write="",
             followed_from={},
-            widened=[],
         )
 
     def run(self) -> Outcome:
@@ -256,7 +253,6 @@ class Switchover:
         self.decision.clear()
         for pair in self.pairs:
             problems += self.database_problems(pair)
-            problems += self.room_problems(pair)
             if not pair.tracker:
                 problems.append(
                     "there is no full proof of {0} to start from; run verify.yml".format(pair.origin.engine)
@@ -270,6 +266,8 @@ class Switchover:
         for pair in self.pairs:
             # The proof of the way back starts here, before the first write there.
             self.outcome["followed_from"][pair.destination.engine] = pair.destination.changes_from()
+        # Once more for the earlier ones: while the last was followed, they have changed again.
+        for pair in self.pairs + self.pairs[:-1]:
             self.follow_changes(pair)
 
     def valve_problems(self) -> List[str]:
@@ -317,21 +315,6 @@ class Switchover:
 
     def valve_endpoint(self) -> valve.Endpoint:
         """The valve's own listening port, as the socket table shows it."""
-    def room_problems(self, pair: Pair) -> List[str]:
-        """Why a widened key could keep the site from going back, now or later."""
-        rooms = pair.room()
-        self.outcome["widened"] += [room.facts() for room in rooms]
-        back = self.origin.name == "target"
-        return [
-            "{0}: the {1}'s column cannot hold it, so there is no way back".format(room.text(), self.destination.name)
-            if back
-            else "nothing keeps {0} within what the {1} can hold; run replicate.yml again".format(
-                room.column, self.origin.name
-            )
-            for room in rooms
-            if (room.beyond() if back else not room.limited)
-        ]
-
         return valve.Endpoint("127.0.0.1", int(self.plan["valve_port"]), True)
 
     def canary(self, pair: Pair) -> None:

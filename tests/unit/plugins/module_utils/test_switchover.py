@@ -176,7 +176,8 @@ def test_a_point_that_cannot_be_taken_refuses_at_the_gate(house: House) -> None:
 def test_several_engines_move_in_one_hold(house: House) -> None:
     outcome = house.also("postgresql").run()
     assert (outcome["outcome"], outcome["reason"]) == ("open", "")
-    assert outcome["position"] == "0-1-3; 0-1-3"
+    # The first is followed once more after the second, or what changed meanwhile would be left for the pause.
+    assert outcome["position"] == "0-1-4; 0-1-3"
     assert outcome["followed_from"] == {"mariadb": "0-2-1", "postgresql": "0-2-1"}
     assert outcome["proven_keys"] == 5
     assert (outcome["accounts_locked"], outcome["sessions_ended"], outcome["events_moved"]) == (4, 6, 8)
@@ -192,7 +193,7 @@ def test_several_engines_move_in_one_hold(house: House) -> None:
         "source postgresql.writers",
         "source.mark",
         "source postgresql.mark",
-        "target.wait_for 0-1-3",
+        "target.wait_for 0-1-4",
         "tracker.wait_for",
         "target postgresql.wait_for 0-1-3",
         "tracker postgresql.wait_for",
