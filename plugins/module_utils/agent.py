@@ -25,10 +25,14 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     tracker,
     valve,
     watchdog,
+    widen,
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName, words
 
 Plan = Dict[str, Any]
+
+# One statement may write a whole table anew.
+WIDEN_SECONDS = 86400.0
 
 
 def read_json(path: str) -> Dict[str, Any]:
@@ -133,7 +137,10 @@ def make_pair(plan: Plan, engine: str) -> switchover.Pair:
             lambda: reader.changes(credentials, since, list(comparer.tables)), comparer.keys(), reader.marker_tables()
         )
         follower.start()
-    return switchover.Pair(origin, destination, comparer, follower)
+    # A key that leads no index is looked for in the whole table.
+    return switchover.Pair(
+        origin, destination, comparer, follower, lambda: open_database(plan, engine, "target", 600.0).room()
+    )
 
 
 def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
@@ -244,9 +251,18 @@ def run_seed(plan: Plan) -> Dict[str, Any]:
             last[0] = time.monotonic()
             journal.append(plan["journal"], plan["phase"], "progress", what, "seed", plan["host"], done, total)
 
+    chosen = widen.of_engine(plan.get("widen", []), plan["engines"], engine)
+    # Before anything is touched: what cannot be widened is known on the source.
+    source.widenable(chosen)
     settings = source.prepare(target) + target.prepare(source)
     result: Dict[str, Any] = engines.seeder(engine).seed(source, target, plan, progress)
-    return dict(result, settings=settings, changed=result["changed"] or bool(settings))
+    begun = time.monotonic()
+    widened = open_database(plan, engine, "target", WIDEN_SECONDS).widen(chosen, progress)
+    if widened:
+        result["widen_seconds"] = round(time.monotonic() - begun, 3)
+    if any(target.widened(database) for database in plan["engines"][engine]):
+        settings += source.take_widths(target) + target.take_widths(target)
+    return dict(result, widened=widened, settings=settings, changed=result["changed"] or bool(settings or widened))
 
 
 def run_relay(plan: Plan) -> None:

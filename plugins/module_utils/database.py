@@ -17,6 +17,8 @@ import abc
 import re
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils.widen import Changed, Room
+
 TableName = Tuple[str, str]
 # Progress of a copy: done, total, and what is counted.
 Progress = Callable[[int, int, str], None]
@@ -171,6 +173,39 @@ class Database(abc.ABC):
     def prepare(self, other: "Database") -> List[str]:
         """Set what replication needs and what takes no restart; what was changed, in words."""
         return []
+
+    # Keys that are wider on the target than on the source.
+
+    def widenable(self, tables: Sequence[str]) -> List[str]:
+        """What ``widen()`` would widen, in words; what cannot be is a ``WidenError``, a table that is not there too."""
+        return []
+
+    def widen(self, tables: Sequence[str], progress: Progress) -> List[str]:
+        """Make bigint of the keys of these tables, or of ``all``, and of what is tied to them by foreign keys.
+
+        On the target, before the site writes there. What was widened, in words; nothing on a second run, and one
+        that was interrupted is gone on with. Larger values than the source can hold are kept out from then on.
+        """
+        return []
+
+    def widened(self, database: str) -> Changed:
+        """The definitions that ``widen()`` changed here: {(kind, name): (before, after)}, as the proof reads them."""
+        return {}
+
+    def take_widths(self, wide: "Database") -> List[str]:
+        """Apply rows whose integers are wider or narrower on the other server; what was set for it, in words.
+
+        ``wide`` is the server with the widened columns, this one or the other.
+        """
+        return []
+
+    def room(self) -> List[Room]:
+        """How far each widened key has come here, and the limit of the other side's type."""
+        return []
+
+    def let_keys_grow(self) -> int:
+        """Keep larger values out no more: from the first of them on there is no way back. How many limits went."""
+        return 0
 
     # Positions and the marker.
 

@@ -24,6 +24,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, va
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName, words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Changes, Tracker
 from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Leash
+from ansible_collections.ocpizza.cutover.plugins.module_utils.widen import Room
 
 # More keys than this are compared before the hold, not inside it.
 TAIL_KEYS = 2000
@@ -44,13 +45,14 @@ class Side(NamedTuple):
 class Pair(NamedTuple):
     """One engine's databases on both sides, and what proves them equal.
 
-    ``tracker`` is None where there is no full proof to start from.
+    ``tracker`` is None where there is no full proof to start from. ``room`` asks the target about its widened keys.
     """
 
     origin: Database
     destination: Database
     compare: Callable[[Changes], Dict[TableName, List[str]]]
     tracker: Optional[Tracker]
+    room: Callable[[], List[Room]] = list
 
 
 class Outcome(Dict[str, Any]):
@@ -172,6 +174,7 @@ class Switchover:
             position="",
             refused_write="",
             followed_from={},
+            widened=[],
         )
 
     def run(self) -> Outcome:
@@ -253,6 +256,7 @@ class Switchover:
         self.decision.clear()
         for pair in self.pairs:
             problems += self.database_problems(pair)
+            problems += self.room_problems(pair)
             if not pair.tracker:
                 problems.append(
                     "there is no full proof of {0} to start from; run verify.yml".format(pair.origin.engine)
@@ -312,6 +316,21 @@ class Switchover:
                     )
                 )
         return problems
+
+    def room_problems(self, pair: Pair) -> List[str]:
+        """Why a widened key could keep the site from going back, now or later."""
+        rooms = pair.room()
+        self.outcome["widened"] += [room.facts() for room in rooms]
+        back = self.origin.name == "target"
+        return [
+            "{0}: the {1}'s column cannot hold it, so there is no way back".format(room.text(), self.destination.name)
+            if back
+            else "nothing keeps {0} within what the {1} can hold; run replicate.yml again".format(
+                room.column, self.origin.name
+            )
+            for room in rooms
+            if (room.beyond() if back else not room.limited)
+        ]
 
     def valve_endpoint(self) -> valve.Endpoint:
         """The valve's own listening port, as the socket table shows it."""

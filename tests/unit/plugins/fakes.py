@@ -9,7 +9,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import valve
-from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, Link, TableName
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, Link, Progress, TableName
+from ansible_collections.ocpizza.cutover.plugins.module_utils.widen import Changed, Room
 
 HEALTHY = Link(True, True, True, 0, "")
 
@@ -39,6 +40,10 @@ class FakeDatabase:
         self.markers: dict[int, str] = {}
         self.sequence = 0
         self.log: list[Change] = []
+        # What was widened here, how far it has come, and what a request for more is answered.
+        self.changed: Changed = {}
+        self.rooms: list[Room] = []
+        self.wider: list[str] = []
 
     def _called(self, method: str) -> None:
         self.calls.append(f"{self.label}.{method}")
@@ -125,6 +130,27 @@ class FakeDatabase:
     def prepare(self, other: Any) -> list[str]:
         self._called(f"prepare for {other.label}")
         return []
+
+    def widenable(self, tables: Sequence[str]) -> list[str]:
+        if tables:
+            self._called(f"widenable {list(tables)}")
+        return self.wider
+
+    def widen(self, tables: Sequence[str], progress: Progress) -> list[str]:
+        if tables:
+            self._called(f"widen {list(tables)}")
+        progress(1, 1, "tables")
+        return self.wider
+
+    def widened(self, database: str) -> Changed:
+        return self.changed
+
+    def take_widths(self, wide: Any) -> list[str]:
+        self._called(f"take_widths of {wide.label}")
+        return [f"conversions on the {self.side}"]
+
+    def room(self) -> list[Room]:
+        return self.rooms
 
     def before_restart(self) -> None:
         self._called("before_restart")

@@ -351,12 +351,13 @@ def seeding(house: House, monkeypatch: pytest.MonkeyPatch, changed: bool = True)
 def test_the_copy_tells_how_far_it_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = seeding(house, monkeypatch)
     assert house.main("seed") == 0
-    assert house.read("result") == {"changed": True, "position": "0-1-5", "settings": []}
+    assert house.read("result") == {"changed": True, "position": "0-1-5", "settings": [], "widened": []}
     assert house.calls == [
         "open mariadb source 600",
         "open mariadb target 600",
         "source.prepare for target",
         "target.prepare for source",
+        "open mariadb target 86400",
     ]
     assert asked == ["mariadb"]
     (event,) = journal.read_events(house.plan["journal"])
@@ -371,6 +372,33 @@ def test_the_copy_is_that_of_the_plans_engine(house: House, monkeypatch: pytest.
     assert house.main("seed") == 0
     assert asked == ["postgresql"]
     assert house.calls[:2] == ["open postgresql source 600", "open postgresql target 600"]
+
+
+def test_keys_are_widened_after_the_copy(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeding(house, monkeypatch, changed=False)
+    house.plan["widen"] = ["shop.orders"]
+    house.target.wider = ["shop.orders.id is bigint, and was int"]
+    house.target.changed = {("column", "orders.id"): ("int NO", "bigint NO")}
+    assert house.main("seed") == 0
+    assert [call for call in house.calls if "wid" in call] == [
+        "source.widenable ['shop.orders']",
+        "target.widen ['shop.orders']",
+        "source.take_widths of target",
+        "target.take_widths of target",
+    ]
+    result = house.read("result")
+    assert (result["changed"], result["widened"]) == (True, ["shop.orders.id is bigint, and was int"])
+    assert result["settings"] == ["conversions on the source", "conversions on the target"]
+    assert result["widen_seconds"] >= 0
+
+
+@pytest.mark.parametrize("wrong", ["all", ["other.orders"], {"shop": "orders"}])
+def test_what_cannot_be_widened_stops_the_copy(house: House, monkeypatch: pytest.MonkeyPatch, wrong: Any) -> None:
+    seeding(house, monkeypatch)
+    house.plan["widen"] = wrong
+    assert house.main("seed") == 1
+    assert "site_widen" in house.read("result")["reason"]
+    assert not [call for call in house.calls if "prepare" in call]
 
 
 def test_what_was_set_is_a_change_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
