@@ -158,9 +158,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.molecule", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios, or a role's name for all of its own")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="scenarios at a time (1)")
+    parser.add_argument("--but", action="append", default=[], metavar="NAME", help="a scenario to leave out")
     parser.add_argument("--keep", action="store_true", help="leave the machines for a look")
     arguments = parser.parse_args()
-    known = scenarios()
+    known = [name for name in scenarios() if name not in arguments.but]
     chosen = [name for name in known if not arguments.names or {name, name.rsplit("-", 1)[0]} & set(arguments.names)]
     unknown = [name for name in arguments.names if name not in known and f"{name}-default" not in known]
     if unknown or not chosen:
