@@ -213,6 +213,13 @@ def _switchover(evidence: Evidence, name: str, judge: Judgement) -> Optional[Dic
         "position": _position(value.get("position")),
         "write_refused": bool(value.get("refused_write")),
         "proven_keys": _number(value.get("proven_keys")),
+        "widened": [
+            {
+                "column": _text(key.get("column")),
+                **{name: _number(key.get(name)) for name in ("largest", "limit", "share")},
+            }
+            for key in _items(value.get("widened"), "widened")
+        ],
     }
 
 

@@ -152,6 +152,14 @@ class FakeDatabase:
     def room(self) -> list[Room]:
         return self.rooms
 
+    def let_keys_grow(self) -> int:
+        self._called("let_keys_grow")
+        self.rooms = [room._replace(limited=False) for room in self.rooms]
+        return len(self.rooms)
+
+    def unfollow(self) -> None:
+        self._called("unfollow")
+
     def before_restart(self) -> None:
         self._called("before_restart")
 
