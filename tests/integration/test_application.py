@@ -62,6 +62,7 @@ class Machine:
 @dataclass(frozen=True)
 class Mysql:
     engine = "mysql"
+    service = "mariadb"
     folder = "/srv/sql"
 
     def create(self, machine: Machine, database: str) -> None:
@@ -95,6 +96,7 @@ class Mysql:
 @dataclass(frozen=True)
 class Postgresql:
     engine = "postgresql"
+    service = "'postgresql@*'"
     folder = "/srv/sql/postgresql"
 
     def create(self, machine: Machine, database: str) -> None:
@@ -266,26 +268,28 @@ with urlopen("http://127.0.0.1:8001/healthz") as answer:
 """
 
 
-def test_the_guestbook_lives(machine: Machine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_guestbook_lives(machine: Machine, tmp_path: Path, engine: str) -> None:
     folder = annex_build(tmp_path)
     machine.unpack(folder / "annex.zip", "/srv/annex")
     machine.unpack(folder / "BDD.zip", "/srv/annex/sql")
-    server = ENGINES["mysql"]
+    server = ENGINES[engine]
     server.create(machine, "annex")
     for script in ("schema.sql", "base_data.sql"):
-        server.load(machine, "annex", f"/srv/annex/sql/{script}")
+        server.load(machine, "annex", f"{server.folder.replace('/srv', '/srv/annex')}/{script}")
     machine.run(
         "cd /srv/annex && /srv/venv/bin/gunicorn --daemon --pid /run/annex.pid --bind 127.0.0.1:8001 annex:application",
+        ANNEX_DATABASE_ENGINE=engine,
         ANNEX_DATABASE_USER="annex",
         ANNEX_DATABASE_PASSWORD=PASSWORD,
     )
     machine.run("for _ in $(seq 100); do [ -s /run/annex.pid ] && exit; sleep 0.1; done; exit 1")
     try:
         machine.run("python3 -", stdin=GUESTBOOK)
-        machine.run("systemctl restart mariadb")
+        machine.run(f"systemctl restart {server.service}")
         machine.run("python3 -", stdin=GUESTBOOK)
     finally:
-        machine.run("kill $(cat /run/annex.pid)")
+        machine.run("kill $(cat /run/annex.pid); while [ -e /run/annex.pid ]; do sleep 0.1; done")
 
 
 def annex_build(out: Path) -> Path:
