@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STAMP := .venv/.stamp
 SUITES := bullseye trixie
 
-.PHONY: help setup images lab demo test lint docs unit molecule integration down clean
+.PHONY: help setup images lab demo interrupt bench test lint docs unit molecule integration down clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +33,12 @@ lab: images  ## the old server with its sites, and four new ones with nothing on
 
 demo: images  ## one complete migration under traffic: build/demo/report.json
 	@python -m tests.lab.demo
+
+interrupt: images  ## the controller killed in every phase, the same command goes on: build/interrupt/report.json
+	@python -m tests.lab.interrupt
+
+bench: images  ## the pause, forward and back, five times under traffic: build/bench/ENGINE/pauses.json
+	@python -m tests.bench.pauses
 
 test: lint unit molecule integration  ## all tests
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.lab import machines
 from tests.lab.artefacts import build_artefacts
-from tests.lab.demo import database, traffic_arguments
+from tests.lab.demo import databases, traffic_arguments
 from tests.lab.hosts import CHECKOUT, Lab
 
 PLAYBOOKS = CHECKOUT / "playbooks"
@@ -82,7 +82,7 @@ class Bench:
             self.playbook(PLAYBOOKS / "migrate.yml")
             moves = [self.move(way) for _round in range(rounds) for way in ("rollback", "cutover")]
             time.sleep(3)
-            self.control(stop=True, database=database(self.lab, "db", "ocpizza"))
+            self.control(stop=True, **databases(self.lab, "db"))
             traffic.wait(timeout=600)
         finally:
             if traffic.poll() is None:

@@ -1,0 +1,188 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""make interrupt: the controller is killed in every phase of a migration under traffic, and the same command goes on.
+
+Nothing is cleaned up in between, and nothing is asked of a person: build/interrupt/report.json says what was killed
+when, and what the traffic saw of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.lab import machines
+from tests.lab.artefacts import build_artefacts
+from tests.lab.demo import databases, traffic_arguments
+from tests.lab.docker import LabError
+from tests.lab.hosts import CHECKOUT, Lab
+
+OUT = CHECKOUT / "build" / "interrupt"
+RATE = 30.0
+PATIENCE_S = 900
+# Seconds after a phase has begun; long phases are killed twice, early and in the middle of their work.
+BLOWS = (
+    ("discover", 1.0),
+    ("check", 1.5),
+    ("backup", 8.0),
+    ("prepare", 15.0),
+    ("prepare", 60.0),
+    ("replicate", 6.0),
+    ("replicate", 18.0),
+    ("replicate", 24.0),
+    ("verify", 1.5),
+    ("cutover", 2.0),
+    ("cutover", 5.0),
+)
+
+
+class Interruptions:
+    """One lab, one migration, killed again and again."""
+
+    def __init__(self, lab: Lab) -> None:
+        """Nothing is started yet."""
+        self.lab = lab
+        self.environment = {
+            **os.environ,
+            "LAB": lab.name,
+            "LAB_PORT": str(lab.port),
+            "CUTOVER_RUN_DIR": str(OUT),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+
+    def playbook(self, path: str) -> subprocess.Popen[bytes]:
+        """Start a playbook in a process group of its own."""
+        log = (OUT / "ansible.log").open("ab")
+        command = ["ansible-playbook", "-i", str(CHECKOUT / "inventories" / "lab"), str(CHECKOUT / path)]
+        return subprocess.Popen(
+            command,
+            cwd=CHECKOUT / "playbooks",
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+    def through(self, path: str) -> float:
+        """Run a playbook to its end: seconds."""
+        began = time.monotonic()
+        if self.playbook(path).wait(timeout=PATIENCE_S):
+            raise LabError(f"{path} failed; see {OUT}/ansible.log")
+        return round(time.monotonic() - began, 1)
+
+    def kill_in(self, phase: str, after: float) -> str:
+        """Start the migration and kill its controller in a phase: what it was doing."""
+        seen = len(_events())
+        running = self.playbook("playbooks/migrate.yml")
+        until = time.monotonic() + PATIENCE_S
+        while not any(
+            (event["phase"], event["step"], event["status"]) == (phase, "", "started") for event in _events()[seen:]
+        ):
+            if running.poll() is not None or time.monotonic() > until:
+                raise LabError(f"the migration ended before {phase}; see {OUT}/ansible.log")
+            time.sleep(0.1)
+        time.sleep(after)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        ended = running.wait() != -signal.SIGKILL
+        tasks = [line for line in (OUT / "ansible.log").read_text(errors="replace").splitlines() if "TASK [" in line]
+        where = tasks[-1].split("[", 1)[1].split("]", 1)[0] if tasks else ""
+        return "was over already" if ended else where
+
+    def run(self) -> dict[str, Any]:
+        """Kill, go on, and read every acknowledged write back."""
+        machines.down(self.lab)
+        machines.up(self.lab)
+        build_artefacts()
+        self.through("tests/lab/provision.yml")
+        blows = []
+        with self._traffic() as traffic:
+            time.sleep(3)
+            for phase, after in BLOWS:
+                if _moved():
+                    break
+                where = self.kill_in(phase, after)
+                print(f"killed in {phase:9} after {after:4.1f} s: {where}", flush=True)
+                blows.append({"phase": phase, "after_s": after, "task": where})
+            seconds = self.through("playbooks/migrate.yml")
+            print(f"the same command went on to the end in {seconds} s", flush=True)
+            again = self.through("playbooks/migrate.yml")
+            time.sleep(3)
+            self._control(stop=True, **databases(self.lab, "db"))
+            traffic.wait(timeout=300)
+        counted = json.loads((OUT / "traffic.json").read_text())
+        names = ("requests", "failed", "acknowledged_writes", "lost_writes", "duplicated_writes", "longest_ms")
+        return {
+            "blows": blows,
+            "last_run_s": seconds,
+            "second_run_s": again,
+            "switchover": json.loads((OUT / "switchover.json").read_text())["outcome"]
+            if (OUT / "switchover.json").exists()
+            else "ended without its controller",
+            "traffic": {name: counted.get(name) for name in names},
+        }
+
+    @contextlib.contextmanager
+    def _traffic(self) -> Iterator[subprocess.Popen[bytes]]:
+        self._control()
+        command = [sys.executable, "-m", "tests.lab.traffic", *traffic_arguments(self.lab, OUT, RATE)]
+        with (OUT / "traffic.log").open("wb") as log:
+            traffic = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True)
+        try:
+            yield traffic
+        finally:
+            if traffic.poll() is None:
+                traffic.terminate()
+                traffic.wait()
+
+    def _control(self, **wanted: object) -> None:
+        path = OUT / "traffic-control.json"
+        path.with_suffix(".new").write_text(json.dumps({"rate": RATE, **wanted}))
+        path.with_suffix(".new").replace(path)
+
+
+def _events() -> list[dict[str, Any]]:
+    events = []
+    with contextlib.suppress(OSError):
+        for line in (OUT / "journal.jsonl").read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                events.append(json.loads(line))
+    return events
+
+
+def _moved() -> bool:
+    return any((event["phase"], event["step"], event["status"]) == ("cutover", "", "passed") for event in _events())
+
+
+def main() -> int:
+    """The interruptions, and the lab away again unless KEEP=1."""
+    lab = Lab.from_environment()
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    try:
+        result = Interruptions(lab).run()
+    except LabError as problem:
+        print(f"interrupt: {problem}", file=sys.stderr)
+        return 1
+    finally:
+        if not os.environ.get("KEEP"):
+            machines.down(lab)
+    Path(OUT / "report.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps({name: value for name, value in result.items() if name != "blows"}, indent=2))
+    traffic = result["traffic"]
+    return 0 if not any(traffic[name] for name in ("failed", "lost_writes", "duplicated_writes")) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
