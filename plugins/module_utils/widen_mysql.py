@@ -191,9 +191,19 @@ class Widener:
 
     def widen(self, chosen: Sequence[str], progress: Any) -> List[str]:
         """Widen what is left, go on where an earlier run was interrupted, and keep larger values out."""
-        references = self.references()
-        wanted = self.wanted(chosen, references)
         known = self.read()
+        references = self.references()
+        present = {(one.database, one.table, one.name) for one in references}
+        # What an interrupted run took away still ties its columns together.
+        references += [
+            Reference(kept[0], kept[1], kept[2], kept[3], (kept[4][0], kept[4][1]), kept[5], kept[6])
+            for kept in known["references"]
+            if tuple(kept[:3]) not in present
+        ]
+        wanted = self.wanted(chosen, references)
+        begun = {(one[0], one[1], one[2]) for one in known["columns"]} - {column.id for column in wanted}
+        # It is ended as it was begun, whatever is asked for now.
+        wanted += [one for one in self.columns(references) if one.id in begun and widen.is_narrow(one.type)]
         written = self.server.has_link() and not self.server.is_closed()
         if not wanted and not known["before"]:
             if not written:
@@ -227,8 +237,9 @@ class Widener:
                 found.update({key: one for key, (one, _two) in self.changed(database).items()})
                 known["before"][database] = [[*key, text] for key, text in sorted(found.items())]
         kept = {(one[0], one[1], one[2]) for one in known["references"]}
+        away = [one for one in away if not one.definition]
         known["references"] += [
-            [one.database, one.table, one.name, reference_line(self.created(one.database, one.table), one.name)]
+            list(one._replace(definition=reference_line(self.created(one.database, one.table), one.name)))
             for one in away
             if (one.database, one.table, one.name) not in kept
         ]
@@ -254,7 +265,7 @@ class Widener:
                 )
             )
         present = {(one.database, one.table, one.name) for one in self.references()}
-        for database, table, name, line in known["references"]:
+        for database, table, name, _columns, _other, _others, line in known["references"]:
             if (database, table, name) not in present:
                 self.server.rows("ALTER TABLE {0}.{1} ADD {2}".format(quote_mysql(database), quote_mysql(table), line))
         now = self.definitions()

@@ -304,13 +304,13 @@ def test_everything_is_widened_and_nothing_else_changes(site: Site) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        site.database("target").widen(
-            [f"{NAME}.public.order" if site.engine == "postgresql" else "all"],
-            (lambda *_told: interrupt(2, 2, "")) if site.engine == "postgresql" else interrupt,
-        )
+        site.database("target").widen(["all"], interrupt)
+    if site.engine != "postgresql":
+        # Half of it is done: whatever is asked for next, that is ended.
+        assert site.seed([])["widened"] != []
     result = site.seed(["all"])
 
-    assert result["changed"] is True, result
+    assert result["changed"] is (site.engine == "postgresql"), result
     for table, column in (("customer", "id"), ("order", "id"), ("order", "customer_id"), ("line", "order_id")):
         assert kind(site, "target", table, column).startswith("bigint"), (table, column)
         assert not kind(site, "source", table, column).startswith("bigint"), (table, column)
