@@ -99,6 +99,10 @@ def containers(name: str) -> list[str]:
 
 
 def remove(name: str) -> None:
+    if name.startswith(MIGRATION):
+        command = [sys.executable, "-m", "tests.lab", "down"]
+        subprocess.run(command, cwd=ROOT, env=environment(name), capture_output=True, check=True)
+        return
     if left := containers(name):
         subprocess.run(["docker", "rm", "-fv", *left], env=environment(name), capture_output=True, check=True)
 
