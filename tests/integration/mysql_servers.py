@@ -31,8 +31,14 @@ command -v mysqld >/dev/null || {
   echo "deb $mirror sid main" >/etc/apt/sources.list.d/sid.list
   printf '%s\n' 'Package: *' 'Pin: release n=sid' 'Pin-Priority: 100' >/etc/apt/preferences.d/sid
   apt-mark hold systemd systemd-sysv libsystemd0 libsystemd-shared dbus >/dev/null
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -t sid mysql-server >/dev/null 2>&1
+  for attempt in 1 2 3; do
+    # The package starts a server to set itself up, which a busy machine may not give it the time for.
+    apt-get update -qq && dpkg --configure -a &&
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -t sid mysql-server && exit 0
+    sleep 5
+  done >/tmp/install.log 2>&1
+  tail -n 20 /tmp/install.log >&2
+  exit 1
 }
 """
 # Nothing but the address and the certificate: the rest is as Debian ships it, so that the code has to set it.
