@@ -85,6 +85,8 @@ class MariaDB(Database):
     """One server, seen through one connection."""
 
     engine = "mariadb"
+    # Where the sessions are listed.
+    processlist = "information_schema.processlist"
     # How an event is left to the other side.
     event_off = "DISABLE ON SLAVE"
     conversions = "slave_type_conversions"
@@ -550,7 +552,7 @@ class MariaDB(Database):
             return 0
         # A neighbour's account may have the same name on another host.
         sessions = self.rows(
-            "SELECT id FROM information_schema.processlist WHERE user IN %s AND (db IS NULL OR db IN %s)",
+            "SELECT id AS id FROM {0} WHERE user IN %s AND (db IS NULL OR db IN %s)".format(self.processlist),
             [users, self.databases],
         )
         for session in sessions:

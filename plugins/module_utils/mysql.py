@@ -61,6 +61,7 @@ class MySQL(MariaDB):
     """One server, seen through one connection."""
 
     engine = "mysql"
+    processlist = "performance_schema.processlist"
     conversions = "replica_type_conversions"
     one_sign = True
     event_off = "DISABLE ON REPLICA"
@@ -378,24 +379,6 @@ class MySQL(MariaDB):
     def locked_accounts(self) -> List[Dict[str, str]]:
         """Every account that is locked now."""
         return self.rows("SELECT User AS user, Host AS host FROM mysql.user WHERE account_locked = 'Y'")
-
-    def end_sessions(self) -> int:
-        """End what sessions the site's accounts still have here; how many."""
-        users = [account["user"] for account in self.accounts()]
-        if not users:
-            return 0
-        # A neighbour's account may have the same name on another host.
-        sessions = self.rows(
-            "SELECT id AS id FROM performance_schema.processlist WHERE user IN %s AND (db IS NULL OR db IN %s)",
-            [users, self.databases],
-        )
-        for session in sessions:
-            try:
-                self.rows("KILL %s", [session["id"]])
-            except Exception as error:
-                if error.args[:1] != (1094,):  # it ended by itself
-                    raise
-        return len(sessions)
 
 
 def site_accounts(
