@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.lab import machines
 from tests.lab.artefacts import build_artefacts
-from tests.lab.demo import databases, traffic_arguments
+from tests.lab.demo import control_traffic, databases, running_traffic
 from tests.lab.hosts import CHECKOUT, Lab
 
 PLAYBOOKS = CHECKOUT / "playbooks"
@@ -51,12 +51,6 @@ class Bench:
             print((self.out / "ansible.log").read_text()[-3000:], file=sys.stderr)
             raise SystemExit(f"{path.name} failed")
 
-    def control(self, **wanted: object) -> None:
-        """Tell the traffic how fast to be."""
-        path = self.out / "traffic-control.json"
-        path.with_suffix(".new").write_text(json.dumps({"rate": self.rate, **wanted}))
-        path.with_suffix(".new").replace(path)
-
     def move(self, name: str) -> dict[str, Any]:
         """One switchover: its pause and its steps."""
         self.playbook(PLAYBOOKS / f"{name}.yml")
@@ -71,22 +65,13 @@ class Bench:
         machines.up(self.lab)
         build_artefacts()
         self.playbook(CHECKOUT / "tests" / "lab" / "provision.yml")
-        self.control()
-        arguments = traffic_arguments(self.lab, self.out, self.rate)
-        with (self.out / "traffic.log").open("wb") as log:
-            traffic = subprocess.Popen(
-                [sys.executable, "-m", "tests.lab.traffic", *arguments], cwd=CHECKOUT, stdout=log, stderr=log
-            )
-        try:
+        with running_traffic(self.lab, self.out, self.rate) as traffic:
             time.sleep(5)
             self.playbook(PLAYBOOKS / "migrate.yml")
             moves = [self.move(way) for _round in range(rounds) for way in ("rollback", "cutover")]
             time.sleep(3)
-            self.control(stop=True, **databases(self.lab, "db"))
+            control_traffic(self.out, self.rate, stop=True, **databases(self.lab, "db"))
             traffic.wait(timeout=600)
-        finally:
-            if traffic.poll() is None:
-                traffic.terminate()
         counted = json.loads((self.out / "traffic.json").read_text())
         return {
             "forward_ms": statistics.median(move["pause_ms"] for move in moves if move["way"] == "cutover"),

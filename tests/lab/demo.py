@@ -28,7 +28,6 @@ from tests.lab.traffic.timeline import Window
 
 OUT = CHECKOUT / "build" / "demo"
 TRAFFIC = OUT / "traffic.json"
-CONTROL = OUT / "traffic-control.json"
 LIVE = OUT / "traffic-live.json"
 NORMAL, BUSY = 60, 110
 BASELINE_S = 10
@@ -63,30 +62,17 @@ class Demo:
         if self._cutover("run", "tests/lab/provision.yml"):
             raise LabError(f"the old server could not be provisioned; see {OUT}/logs")
         self._say("the old server serves both sites")
-        with self._traffic() as traffic:
+        with running_traffic(self._lab, OUT, NORMAL) as traffic:
             self._baseline()
             status = self._migrate()
             time.sleep(CALM_S)
-            self._control(stop=True, **({} if moved(journal()) else databases(self._lab, "old")))
+            control_traffic(OUT, NORMAL, stop=True, **({} if moved(journal()) else databases(self._lab, "old")))
             self._say("reading every acknowledged write back")
             traffic.wait(timeout=300)
         counted = self._windows()
         verdict = self._cutover("report", str(OUT.relative_to(CHECKOUT)))
         self._tell(counted)
         return 0 if (status, verdict) == (0, 0) and passed(counted) else 1
-
-    @contextlib.contextmanager
-    def _traffic(self) -> Iterator[subprocess.Popen[bytes]]:
-        self._control()
-        command = [sys.executable, "-m", "tests.lab.traffic", *traffic_arguments(self._lab, OUT, NORMAL)]
-        with (OUT / "traffic.log").open("wb") as log:
-            traffic = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True)
-        try:
-            yield traffic
-        finally:
-            if traffic.poll() is None:
-                traffic.terminate()
-                traffic.wait()
 
     def _baseline(self) -> None:
         """Some quiet seconds, to know what the site is like when nobody moves it."""
@@ -120,7 +106,7 @@ class Demo:
             wanted = BUSY if status in {"started", "progress"} else NORMAL
             if wanted != rate:
                 rate = wanted
-                self._control(rate=rate)
+                control_traffic(OUT, rate)
 
     def _windows(self) -> dict[str, object]:
         if not TRAFFIC.exists():
@@ -131,11 +117,6 @@ class Demo:
         where = ["-i", "inventories/lab", "--run-dir", str(OUT)] if arguments[0] == "run" else []
         command = [sys.executable, "-m", "cutover", *arguments, *where]
         return subprocess.run(command, cwd=CHECKOUT, env=self._environment, check=False).returncode
-
-    def _control(self, **wanted: object) -> None:
-        beside = CONTROL.with_name("traffic-control.new")
-        beside.write_text(json.dumps({"rate": NORMAL, **wanted}))
-        beside.replace(CONTROL)
 
     def _say(self, text: str) -> None:
         print(f"demo {time.monotonic() - self._began:5.0f} s  {text}", flush=True)
@@ -155,6 +136,28 @@ class Demo:
                 f"  asked again, as RFC 9110 lets a client whose idle connection was closed: {kept['reconnected']}, "
                 f"of them {kept['repeated_writes']} orders with their Idempotency-Key"
             )
+
+
+@contextlib.contextmanager
+def running_traffic(lab: Lab, out: Path, rate: float) -> Iterator[subprocess.Popen[bytes]]:
+    """Traffic through the old server's address, ended with the block; `control_traffic` steers it."""
+    control_traffic(out, rate)
+    command = [sys.executable, "-m", "tests.lab.traffic", *traffic_arguments(lab, out, rate)]
+    with (out / "traffic.log").open("wb") as log:
+        traffic = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True)
+    try:
+        yield traffic
+    finally:
+        if traffic.poll() is None:
+            traffic.terminate()
+            traffic.wait()
+
+
+def control_traffic(out: Path, rate: float, **wanted: object) -> None:
+    """Tell running traffic how fast to be, when to stop and where to read its writes back."""
+    beside = out / "traffic-control.new"
+    beside.write_text(json.dumps({"rate": rate, **wanted}))
+    beside.replace(out / "traffic-control.json")
 
 
 def traffic_arguments(lab: Lab, out: Path, rate: float) -> list[str]:

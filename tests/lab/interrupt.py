@@ -17,13 +17,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.lab import machines
 from tests.lab.artefacts import build_artefacts
-from tests.lab.demo import databases, traffic_arguments
+from tests.lab.demo import control_traffic, databases, running_traffic
 from tests.lab.docker import LabError
 from tests.lab.hosts import CHECKOUT, Lab
 
@@ -107,7 +106,7 @@ class Interruptions:
         build_artefacts()
         self.through("tests/lab/provision.yml")
         blows = []
-        with self._traffic() as traffic:
+        with running_traffic(self.lab, OUT, RATE) as traffic:
             time.sleep(3)
             for phase, after in BLOWS:
                 if _moved():
@@ -119,7 +118,7 @@ class Interruptions:
             print(f"the same command went on to the end in {seconds} s", flush=True)
             again = self.through("playbooks/migrate.yml")
             time.sleep(3)
-            self._control(stop=True, **databases(self.lab, "db"))
+            control_traffic(OUT, RATE, stop=True, **databases(self.lab, "db"))
             traffic.wait(timeout=300)
         counted = json.loads((OUT / "traffic.json").read_text())
         names = ("requests", "failed", "acknowledged_writes", "lost_writes", "duplicated_writes", "longest_ms")
@@ -132,24 +131,6 @@ class Interruptions:
             else "ended without its controller",
             "traffic": {name: counted.get(name) for name in names},
         }
-
-    @contextlib.contextmanager
-    def _traffic(self) -> Iterator[subprocess.Popen[bytes]]:
-        self._control()
-        command = [sys.executable, "-m", "tests.lab.traffic", *traffic_arguments(self.lab, OUT, RATE)]
-        with (OUT / "traffic.log").open("wb") as log:
-            traffic = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True)
-        try:
-            yield traffic
-        finally:
-            if traffic.poll() is None:
-                traffic.terminate()
-                traffic.wait()
-
-    def _control(self, **wanted: object) -> None:
-        path = OUT / "traffic-control.json"
-        path.with_suffix(".new").write_text(json.dumps({"rate": RATE, **wanted}))
-        path.with_suffix(".new").replace(path)
 
 
 def _events() -> list[dict[str, Any]]:
