@@ -15,11 +15,11 @@ from tests.lab.hosts import HOSTS
 
 
 def _machines() -> dict[str, str]:
-    if "LAB" in os.environ:
+    scenario = os.environ["MOLECULE_SCENARIO_NAME"]
+    if scenario.startswith("migrate-"):
         # A scenario of the whole migration: its machines are the lab's.
         return {host.name: f"docker://{os.environ['LAB']}-{host.name}" for host in HOSTS}
     text = Path(os.environ["MOLECULE_INVENTORY_FILE"]).read_text(encoding="utf-8")
-    scenario = os.environ["MOLECULE_SCENARIO_NAME"]
     return {name: f"docker://cutover-molecule-{scenario}-{name}" for name in yaml.safe_load(text)["all"]["hosts"]}
 
 

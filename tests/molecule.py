@@ -20,7 +20,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build" / "molecule"
 WARNING = re.compile(r"^\s*(\[(?:DEPRECATION )?WARNING\].*|WARNING\s.*)$")
-ERROR = re.compile(r"^\s*(\[ERROR\].*)$", re.MULTILINE)
+# Ansible's errors, and what pytest sums up of the tests that failed.
+ERROR = re.compile(r"^\s*(\[ERROR\].*|(?:FAILED|ERROR) \S+.*)$", re.MULTILINE)
 ALLOWED = {
     r"> (prepare|side_effect)\] Executed: Missing playbook": "a scenario has these two only where it needs them",
     r"> destroy\] Skipping": "asked for: the journals are read first, then this program destroys",
@@ -142,7 +143,7 @@ def run(name: str, keep: bool) -> Outcome:
         text = log.read_text(encoding="utf-8", errors="replace")
         problems = problems_in(text)
         if code:
-            problems[:0] = [f"molecule ended with {code}", *ERROR.findall(ANSI.sub("", text))[-3:]]
+            problems[:0] = [f"molecule ended with {code}", *ERROR.findall(ANSI.sub("", text))[-6:]]
             out.write(journals(name))
     if not keep:
         remove(name)
