@@ -4,6 +4,7 @@ LAB_PORT ?= 22000
 ENGINE ?= mariadb
 KEEP ?=
 SCENARIOS ?=
+ROWS ?= 0
 export LAB LAB_PORT ENGINE KEEP
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -40,8 +41,8 @@ demo: images  ## one complete migration under traffic: build/demo/report.json
 interrupt: images  ## the controller killed in every phase, the same command goes on: build/interrupt/report.json
 	@python -m tests.lab.interrupt
 
-bench: images  ## the pause, forward and back, five times under traffic: build/bench/ENGINE/pauses.json
-	@python -m tests.bench.pauses
+bench: images  ## the pause, forward and back, five times under traffic, ROWS=1000000 more in the database
+	@python -m tests.bench.pauses --rows $(ROWS)
 
 test: lint unit molecule integration  ## all tests
 
@@ -62,7 +63,7 @@ molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for 
 	@python -m tests.molecule --jobs 2 $(or $(SCENARIOS),$(patsubst %,--but %,$(MIGRATIONS)))
 
 integration: images  ## whole migrations, forward and back
-	@pytest tests/integration -x --ignore=$(WIDENING)
+	@pytest tests/integration -x --durations=12 --durations-min=20 --ignore=$(WIDENING)
 
 engines: images  ## a whole migration on each engine, and the widening of keys on the way
 	@python -m tests.molecule --jobs 2 $(MIGRATIONS)

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long the switchover holds requests, forward and back, several times in a row under traffic.
 
-``python -m tests.bench.pauses [--rounds 5] [--rate 110]`` with ENGINE as for the demo: build/bench/ENGINE/pauses.json.
+``python -m tests.bench.pauses [--rounds 5] [--rate 110] [--rows N]`` with ENGINE as for the demo. With --rows the
+site's database has a table of so many rows beside its own. build/bench/ENGINE/pauses.json, or pauses-N.json.
 """
 
 from __future__ import annotations
@@ -22,17 +23,20 @@ from typing import Any
 from tests.lab import machines
 from tests.lab.artefacts import build_artefacts
 from tests.lab.demo import control_traffic, databases, running_traffic
+from tests.lab.engines import client
 from tests.lab.hosts import CHECKOUT, Lab
 
 PLAYBOOKS = CHECKOUT / "playbooks"
+COLUMNS = "customer integer NOT NULL, total decimal(10, 2) NOT NULL, note varchar(120) NOT NULL, placed timestamp NULL"
 
 
 class Bench:
     """One lab, moved to and fro."""
 
-    def __init__(self, lab: Lab, out: Path, rate: float) -> None:
+    def __init__(self, lab: Lab, out: Path, rate: float, rows: int) -> None:
         """Nothing is started yet."""
         self.lab = lab
+        self.rows = rows
         self.out = out
         self.rate = rate
         self.environment = {
@@ -65,15 +69,22 @@ class Bench:
         machines.up(self.lab)
         build_artefacts()
         self.playbook(CHECKOUT / "tests" / "lab" / "provision.yml")
+        if self.rows:
+            command = machines.ssh_command(self.lab, "old", client(self.lab.engines[0], "ocpizza"))
+            subprocess.run(command, input=archive(self.lab.engines[0], self.rows), text=True, check=True)
         with running_traffic(self.lab, self.out, self.rate) as traffic:
             time.sleep(5)
+            began = time.monotonic()
             self.playbook(PLAYBOOKS / "migrate.yml")
+            migration = time.monotonic() - began
             moves = [self.move(way) for _round in range(rounds) for way in ("rollback", "cutover")]
             time.sleep(3)
             control_traffic(self.out, self.rate, stop=True, **databases(self.lab, "db"))
             traffic.wait(timeout=600)
         counted = json.loads((self.out / "traffic.json").read_text())
         return {
+            "rows": self.rows,
+            "migration_s": round(migration, 1),
             "forward_ms": statistics.median(move["pause_ms"] for move in moves if move["way"] == "cutover"),
             "back_ms": statistics.median(move["pause_ms"] for move in moves if move["way"] == "rollback"),
             "longest_ms": max(move["pause_ms"] for move in moves),
@@ -85,23 +96,50 @@ class Bench:
         }
 
 
+def archive(engine: str, rows: int) -> str:
+    """The SQL of a table with so many rows, of which the site itself knows nothing."""
+    into = "INSERT INTO archive (customer, total, note, placed) SELECT"
+    if engine == "postgresql":
+        return f"""
+            CREATE TABLE archive (id bigserial PRIMARY KEY, {COLUMNS});
+            ALTER TABLE archive OWNER TO ocpizza;
+            {into} n, n / 100.0, 'left at the back door, parcel ' || n, '2019-05-01 12:00:00'
+            FROM generate_series(1, {rows}) n;
+        """
+    doubled = [min(2**power, rows - 2**power) for power in range(rows.bit_length()) if 2**power < rows]
+    return f"""
+        CREATE TABLE archive (id bigint AUTO_INCREMENT PRIMARY KEY, {COLUMNS});
+        {into} 1, 0.01, 'left at the back door, parcel 1', '2019-05-01 12:00:00';
+        SET @n = 1;
+    """ + "".join(
+        f"""{into} @n := @n + 1, @n / 100.0, CONCAT('left at the back door, parcel ', @n), placed
+        FROM archive LIMIT {count};"""
+        for count in doubled
+    )
+
+
 def main() -> int:
     """Measure, print, and take the lab away unless KEEP=1."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.pauses", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rate", type=float, default=110)
+    parser.add_argument("--rows", type=int, default=0)
     options = parser.parse_args()
     lab = Lab.from_environment()
     out = CHECKOUT / "build" / "bench" / os.environ.get("ENGINE", "mariadb")
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    bench = Bench(lab, out, options.rate)
+    result_file = out / (f"pauses-{options.rows}.json" if options.rows else "pauses.json")
+    # What earlier runs found stays; the journal must not.
+    for left in out.glob("*") if out.exists() else ():
+        if not left.name.startswith("pauses"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    out.mkdir(parents=True, exist_ok=True)
+    bench = Bench(lab, out, options.rate, options.rows)
     try:
         result = bench.run(options.rounds)
     finally:
         if not os.environ.get("KEEP"):
             machines.down(lab)
-    (out / "pauses.json").write_text(json.dumps(result, indent=2) + "\n")
+    result_file.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps({name: value for name, value in result.items() if name != "moves"}, indent=2))
     return 0
 
