@@ -63,7 +63,7 @@ molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for 
 	@python -m tests.molecule --jobs 2 $(or $(SCENARIOS),$(patsubst %,--but %,$(MIGRATIONS)))
 
 integration: images  ## whole migrations, forward and back
-	@pytest tests/integration -x --durations=12 --durations-min=20 --ignore=$(WIDENING)
+	@pytest tests/integration -x -n 2 --dist loadfile --durations=12 --durations-min=20 --ignore=$(WIDENING)
 
 engines: images  ## a whole migration on each engine, and the widening of keys on the way
 	@python -m tests.molecule --jobs 2 $(MIGRATIONS)

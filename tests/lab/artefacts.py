@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +19,14 @@ RELEASES = ("1.0", "1.1")
 
 
 def build_artefacts() -> None:
-    """Both releases of the pizzerias' site, and the guestbook."""
-    built = ARTEFACTS / ".built"
+    """Both releases of the pizzerias' site, and the guestbook; who comes at the same time waits."""
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    with (ARTEFACTS / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _build_all(ARTEFACTS / ".built")
+
+
+def _build_all(built: Path) -> None:
     sources = [path for path in EXAMPLES.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     newest = max(path.stat().st_mtime for path in sources)
     if built.exists() and built.stat().st_mtime >= newest:

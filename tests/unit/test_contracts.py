@@ -161,10 +161,15 @@ def test_a_playbook_is_a_list_of_named_plays(path: Path) -> None:
 def test_the_playbooks_parse() -> None:
     if not PLAYBOOKS:
         pytest.skip("there is no playbook yet")
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "--syntax-check", "-i", "localhost,"]
+    command = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        "--syntax-check",
+        "-i",
+        str(ROOT / "inventories" / "example"),
+    ]
     names = [path.name for path in PLAYBOOKS]
     result = subprocess.run([*command, *names], cwd=ROOT / "playbooks", capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_generated_pages_are_up_to_date() -> None:

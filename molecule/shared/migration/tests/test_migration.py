@@ -6,6 +6,8 @@ import json
 
 from testinfra.host import Host
 
+from tests.lab.engines import client, engines
+
 
 def state(machines: dict[str, Host]) -> dict[str, str]:
     with machines["old"].sudo():
@@ -37,6 +39,17 @@ def test_the_old_address_is_answered_by_the_target(machines: dict[str, Host]) ->
         machines["old"].run_expect([0], "supervisorctl stop ocpizza")
     status, body = ask(machines["old"], "ocpizza.test", "/healthz")
     assert (status, json.loads(body)["status"]) == (200, "ok")
+
+
+def test_keys_are_wider_on_the_target_alone(machines: dict[str, Host]) -> None:
+    question = (
+        "SELECT data_type FROM information_schema.columns WHERE table_schema IN ('ocpizza', 'public') "
+        "AND table_name = 'auth_group' AND column_name = 'id'"
+    )
+    command = client(engines()[0], "ocpizza")
+    types = {name: machines[name].check_output(f"echo %s | ({command})", question) for name in ("old", "db")}
+    assert types["old"] in {"int", "integer"}
+    assert types["db"] == "bigint"
 
 
 def test_the_valve_listens_and_holds_nothing(machines: dict[str, Host]) -> None:
