@@ -20,6 +20,7 @@ help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 	@echo; echo "LAB and LAB_PORT name a lab and its first port; KEEP=1 leaves the lab up after the demo."
 	@echo "ENGINE=mariadb, mysql, postgresql or two with a comma, one of them postgresql: what the site's databases run on."
+	@echo "OLD=bookworm, NEW=bookworm: the old server's Debian, and the new ones'."
 
 setup: $(STAMP)  ## virtual environment from requirements.txt, the checkout as a collection
 

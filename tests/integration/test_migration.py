@@ -12,7 +12,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import pytest
 from tests.integration.site import BIN, Site
 from tests.lab import machines
 from tests.lab.artefacts import build_artefacts
-from tests.lab.demo import traffic_arguments
+from tests.lab.demo import control_traffic, running_traffic
 from tests.lab.hosts import CHECKOUT, Lab
 
 # Low, so that what fails fails for the migration and not for a busy machine; make demo has the load.
@@ -70,6 +69,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("site_domain=ocpizza.test", "site_domain is no variable of this role"),
         ('{"site_domains": ["ocpizza"]}', "which is not a domain name"),
         ('{"site_databases": ["absent"]}', "absent"),
+        ("gunicorn_wokers=3", "did you mean gunicorn_workers"),
     ],
 )
 def test_wrong_input_stops_before_anything_changes(site: Site, wrong: str, says: str) -> None:
@@ -79,14 +79,25 @@ def test_wrong_input_stops_before_anything_changes(site: Site, wrong: str, says:
     assert set(re.findall(r"changed=(\d+)", output)) == {"0"}
 
 
-def test_the_site_moves_under_traffic(site: Site) -> None:
-    traffic = subprocess.Popen(
-        [sys.executable, "-m", "tests.lab.traffic", *traffic_arguments(site.lab, site.out, RATE)], cwd=CHECKOUT
-    )
+def test_hosts_that_cannot_do_it_stop_before_anything_changes(site: Site) -> None:
+    proxyd = "/lib/systemd/systemd-socket-proxyd"
+    # Every host has the source's address, and a folder of 64 MiB is to take the copies.
+    wrong = {"site_address": "172.17.0.99", "preflight_paths": ["/dev/shm"]}
+    site.shell("old", f"sudo mv {proxyd} {proxyd}.away")
     try:
-        site.run("migrate.yml")
+        status, output = site.playbook("check.yml", "-e", json.dumps(wrong))
     finally:
-        (site.out / "traffic-control.json").write_text(json.dumps({"rate": RATE, "stop": True}))
+        site.shell("old", f"sudo mv {proxyd}.away {proxyd}")
+    assert status != 0
+    for key in ("valve.socket_proxyd_missing", "target.same_as_source", "disk.too_small"):
+        assert f"[{key}]" in output, output[-6000:]
+    assert set(re.findall(r"changed=(\d+)", output)) == {"0"}
+
+
+def test_the_site_moves_under_traffic(site: Site) -> None:
+    with running_traffic(site.lab, site.out, RATE) as traffic:
+        site.run("migrate.yml")
+        control_traffic(site.out, RATE, stop=True)
         traffic.wait(timeout=300)
     counted = site.evidence("traffic")
     assert counted["acknowledged_writes"]

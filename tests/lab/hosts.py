@@ -9,19 +9,20 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.lab.docker import LabError
 from tests.lab.engines import engines, suite
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LABEL = "ocpizza.cutover=lab"
 ADDRESS = "127.0.0.1"
+SUITES = ("bullseye", "bookworm", "trixie")
 
 
 @dataclass(frozen=True)
 class Host:
-    """One machine: its Debian suite, its ssh port and the other ports published, as offsets."""
+    """One machine: its ssh port and the other ports published, as offsets."""
 
     name: str
-    suite: str
     ssh: int
     published: tuple[tuple[int, int], ...] = ()
     shared_media: bool = False
@@ -29,11 +30,11 @@ class Host:
 
 OLD = "old"
 HOSTS = (
-    Host(OLD, "bullseye", 10, ((80, 80),)),
-    Host("db", "trixie", 11),
-    Host("app1", "trixie", 12, shared_media=True),
-    Host("app2", "trixie", 13, shared_media=True),
-    Host("web1", "trixie", 14, ((43, 443), (81, 80)), shared_media=True),
+    Host(OLD, 10, ((80, 80),)),
+    Host("db", 11),
+    Host("app1", 12, shared_media=True),
+    Host("app2", 13, shared_media=True),
+    Host("web1", 14, ((43, 443), (81, 80)), shared_media=True),
 )
 
 
@@ -61,8 +62,13 @@ class Lab:
         return self.directory / "ssh"
 
     def image(self, host: Host) -> str:
-        """What a machine is made from; the old one is as old as its database allows."""
-        return f"cutover-lab:{suite(self.engines) if host.name == OLD else host.suite}"
+        """What a machine is made from: OLD and NEW name the suites; the old one is as old as its database allows."""
+        oldest = suite(self.engines)
+        variable, usual = ("OLD", oldest) if host.name == OLD else ("NEW", SUITES[-1])
+        chosen = os.environ.get(variable) or usual
+        if chosen not in SUITES or SUITES.index(chosen) < SUITES.index(oldest):
+            raise LabError(f"{variable}={chosen}: give one of {', '.join(SUITES[SUITES.index(oldest) :])}")
+        return f"cutover-lab:{chosen}"
 
     def container(self, host: Host) -> str:
         """Name of a machine's container."""

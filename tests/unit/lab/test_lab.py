@@ -13,6 +13,7 @@ import yaml
 
 from tests.lab.__main__ import main
 from tests.lab.demo import databases, traffic_arguments, windows
+from tests.lab.docker import LabError
 from tests.lab.hosts import CHECKOUT, HOSTS, Lab
 from tests.lab.machines import ssh_command
 from tests.lab.traffic.__main__ import parse
@@ -128,3 +129,14 @@ def test_each_database_is_asked_on_its_own_server(monkeypatch: pytest.MonkeyPatc
     assert where["database"].endswith("mariadb --batch --skip-column-names ocpizza'")
     assert "psql -AtqX" in where["stock_database"]
     assert where["stock_database"].endswith(" stock'")
+
+
+def test_old_and_new_name_the_suites(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE", "mariadb")
+    monkeypatch.setenv("OLD", "bookworm")
+    monkeypatch.setenv("NEW", "bookworm")
+    lab = Lab("any", 22000)
+    assert [lab.image(host) for host in HOSTS[:2]] == ["cutover-lab:bookworm", "cutover-lab:bookworm"]
+    monkeypatch.setenv("ENGINE", "mysql")
+    with pytest.raises(LabError, match="OLD=bookworm: give one of trixie"):
+        Lab("any", 22000).image(HOSTS[0])
