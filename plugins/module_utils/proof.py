@@ -13,16 +13,16 @@ The SQL of an engine is in ``proof_<engine>.py``; which one is told by the conne
 import threading
 import time
 import uuid
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import proof_mariadb, proof_postgresql, widen
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column, Table
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_walk import Pair, Walk, both, share
 
 __all__ = ["Column", "Difference", "Table", "TableProof", "compare_database", "compare_keys", "compare_table"]
 
 Key = Tuple[Any, ...]
-Bounds = Tuple[Optional[Key], Optional[Key]]
 
 # Imported, not found by name: Ansible packs what it sees imported.
 PROVIDERS = {"pg8000": proof_postgresql, "pymysql": proof_mariadb}
@@ -83,27 +83,6 @@ def printable(value: Any) -> str:
     """A key's value as text, at most 80 characters long."""
     text = "0x" + value.hex() if isinstance(value, (bytes, bytearray)) else str(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def both(source: Callable[[], Any], target: Callable[[], Any]) -> Tuple[Any, Any]:
-    """Ask both sides at the same time."""
-    box = {}  # type: Dict[str, Any]
-
-    def ask() -> None:
-        try:
-            box["answer"] = target()
-        except BaseException as error:
-            box["error"] = error
-
-    thread = threading.Thread(target=ask, name="proof-target", daemon=True)
-    thread.start()
-    try:
-        first = source()
-    finally:
-        thread.join()
-    if "error" in box:
-        raise box["error"]
-    return first, box["answer"]
 
 
 def load_tables(connection: Any, database: str) -> List[Table]:
@@ -173,25 +152,6 @@ def prepare(*connections: Any) -> None:
         provider(connection).prepare(connection)
 
 
-def chunks(connection: Any, table: Table, size: int = CHUNK_ROWS) -> Iterator[Bounds]:
-    """Bounds (lower, upper] that cover every key there is or may come: the first and the last are open.
-
-    What is added behind the last key meanwhile is one chunk, so that a table which grows fast comes to an end.
-    """
-    sql = provider(connection)
-    lower = None  # type: Optional[Key]
-    for last in sql.fetch(connection, sql.last_key(table)):
-        while True:
-            found = sql.fetch(connection, sql.boundary(table, lower, last, size))
-            upper = tuple(found[0]) if found else tuple(last)
-            if upper != lower:
-                yield lower, upper
-            lower = upper
-            if not found:
-                break
-    yield lower, None
-
-
 class Settling(NamedTuple):
     """How long a difference may take to turn out to be lag.
 
@@ -236,80 +196,116 @@ def settle(
 
 
 def compare_table(
-    source: Any,
-    target: Any,
+    pairs: Sequence[Pair],
     table: Table,
     settling: Optional[Settling] = None,
     progress: Optional[Callable[[int], None]] = None,
     chunk_rows: int = CHUNK_ROWS,
 ) -> TableProof:
-    """Compare one table while it is written to. ``progress`` is told how many rows were compared since last."""
+    """Compare one table while it is written to, a chunk on each pair of connections at a time.
+
+    ``progress`` is told how many rows were compared since last.
+    """
     settling = settling or Settling()
-    sql = provider(source)
+    sql = provider(pairs[0][0])
     uncovered = [column.name for column in table.columns if not sql.covered(column)]
     compare = _compare_keyed if table.key else _compare_unkeyed
-    proof = compare(source, target, table, settling, progress or (lambda rows: None), chunk_rows)
+    proof = compare(pairs, table, settling, progress or (lambda rows: None), chunk_rows)
     if uncovered and proof.status == EQUAL:
         reason = "the type of {0} is not known to compare exactly".format(", ".join(uncovered))
         proof = proof._replace(status=UNKNOWN, reason=reason)
     return proof._replace(uncovered=uncovered)
 
 
+class _Found:
+    """What the chunks of one table gave so far."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.different = []  # type: List[Key]
+        self.unsettled = []  # type: List[Key]
+        self.truncated = False
+
+
 def _compare_keyed(
-    source: Any, target: Any, table: Table, settling: Settling, progress: Callable[[int], None], size: int
+    pairs: Sequence[Pair], table: Table, settling: Settling, progress: Callable[[int], None], size: int
 ) -> TableProof:
-    sql = provider(source)
-    rows = 0
-    different = []  # type: List[Key]
-    unsettled = []  # type: List[Key]
-    truncated = False
-    for lower, upper in chunks(source, table, size):
-        statement = sql.checksum(table, lower, upper)
-        ours, theirs = both(lambda: sql.fetch(source, statement)[0], lambda: sql.fetch(target, statement)[0])  # noqa: B023
-        rows += int(ours[0])
-        if ours != theirs and len(different) < MAX_NAMED:
-            listing = sql.hashes(table, lower, upper)
-            left, right = both(lambda: sql.fetch(source, listing), lambda: sql.fetch(target, listing))  # noqa: B023
-            truncated = truncated or max(len(left), len(right)) >= sql.MAX_HASHES
-            suspects = [
-                difference.key
-                for difference in name_differences(
-                    table, {row[:-1]: row[-1] for row in left}, {row[:-1]: row[-1] for row in right}
+    walk = Walk(provider(pairs[0][0]), table, size)
+    lock = threading.Lock()
+    found = _Found()
+
+    def work(source: Any, target: Any) -> None:
+        try:
+            bounds = walk.next(source)
+            while bounds:
+                rows, suspects, truncated = _compare_chunk(source, target, table, bounds, found)
+                worse, open_keys = settle(
+                    suspects,
+                    lambda keys: _read_keys(source, table, keys),
+                    lambda keys: _read_keys(target, table, keys),
+                    settling,
                 )
-            ]
-            # Lag leaves few keys; of a table that was never copied a part says as much as the whole.
-            truncated = truncated or len(suspects) > 50 * MAX_NAMED
-            worse, open_keys = settle(
-                suspects[: 50 * MAX_NAMED],
-                lambda keys: _read_keys(source, table, keys),
-                lambda keys: _read_keys(target, table, keys),
-                settling,
-            )
-            different.extend(worse)
-            unsettled.extend(open_keys)
-        progress(int(ours[0]))
+                with lock:
+                    found.rows += rows
+                    found.different.extend(worse)
+                    found.unsettled.extend(open_keys)
+                    found.truncated = found.truncated or truncated
+                    progress(rows)
+                bounds = walk.next(source)
+        finally:
+            # Where one fails the others need not go on.
+            walk.stop()
+
+    share(pairs, work)
+    return _judge(pairs, table, found)
+
+
+def _compare_chunk(
+    source: Any, target: Any, table: Table, bounds: Any, found: _Found
+) -> Tuple[int, Sequence[Key], bool]:
+    """Rows on the source, the keys that differ now, and whether there are more of them than are looked at."""
+    sql = provider(source)
+    statement = sql.checksum(table, *bounds)
+    ours, theirs = both(lambda: sql.fetch(source, statement)[0], lambda: sql.fetch(target, statement)[0])
+    if ours == theirs or len(found.different) >= MAX_NAMED:
+        return int(ours[0]), [], False
+    listing = sql.hashes(table, *bounds)
+    left, right = both(lambda: sql.fetch(source, listing), lambda: sql.fetch(target, listing))
+    suspects = [
+        difference.key
+        for difference in name_differences(
+            table, {row[:-1]: row[-1] for row in left}, {row[:-1]: row[-1] for row in right}
+        )
+    ]
+    # Lag leaves few keys; of a table that was never copied a part says as much as the whole.
+    few = 50 * MAX_NAMED
+    return int(ours[0]), suspects[:few], max(len(left), len(right)) >= sql.MAX_HASHES or len(suspects) > few
+
+
+def _judge(pairs: Sequence[Pair], table: Table, found: _Found) -> TableProof:
     # Where the sides sort text differently one row is in several chunks.
-    different = list(dict.fromkeys(different))
-    unsettled = [key for key in dict.fromkeys(unsettled) if key not in set(different)]
-    differences = explain(source, target, table, different[:MAX_NAMED])
+    different = list(dict.fromkeys(found.different))
+    unsettled = [key for key in dict.fromkeys(found.unsettled) if key not in set(different)]
+    differences = explain(*pairs[0], table, different[:MAX_NAMED])
     if different:
         reason = "{0}{1} rows differ".format(
-            "at least " if truncated or len(different) > MAX_NAMED else "", len(different)
+            "at least " if found.truncated or len(different) > MAX_NAMED else "", len(different)
         )
-        return TableProof(table.database, table.name, DIFFERENT, rows, differences, unsettled, reason)
-    if unsettled or truncated:
+        return TableProof(table.database, table.name, DIFFERENT, found.rows, differences, unsettled, reason)
+    if unsettled or found.truncated:
         reason = "{0} rows never held still, or the target did not apply what the source had done".format(
             len(unsettled)
         )
-        if truncated and not unsettled:
+        if found.truncated and not unsettled:
             reason = "more rows differed at once than could be looked at; compare again when the target has caught up"
-        return TableProof(table.database, table.name, UNSETTLED, rows, [], unsettled, reason)
-    return TableProof(table.database, table.name, EQUAL, rows, [], [])
+        return TableProof(table.database, table.name, UNSETTLED, found.rows, [], unsettled, reason)
+    return TableProof(table.database, table.name, EQUAL, found.rows, [], [])
 
 
 def _compare_unkeyed(
-    source: Any, target: Any, table: Table, settling: Settling, progress: Callable[[int], None], _size: int
+    pairs: Sequence[Pair], table: Table, settling: Settling, progress: Callable[[int], None], _size: int
 ) -> TableProof:
+    source, target = pairs[0]
     sql = provider(source)
     whole = sql.checksum(table)
     table_key = ("table",)
@@ -393,13 +389,16 @@ def compare_schema(source: Any, target: Any, database: str, widened: Optional[wi
 def follower(source: Database, target: Database, timeout: float = 10.0) -> Callable[[], bool]:
     """A ``caught_up`` for a target that replicates from the source: a marker goes over and is waited for."""
     patience = [2]
+    lock = threading.Lock()
 
     def caught_up() -> bool:
-        # A target that does not follow must not cost the whole timeout once a chunk.
-        allowed = timeout if patience[0] else min(timeout, 0.05)
-        answer = bool(target.wait_for(source.mark(uuid.uuid4().hex), allowed))
-        patience[0] = 2 if answer else max(0, patience[0] - 1)
-        return answer
+        # One connection a side, and several chunks at a time.
+        with lock:
+            # A target that does not follow must not cost the whole timeout once a chunk.
+            allowed = timeout if patience[0] else min(timeout, 0.05)
+            answer = bool(target.wait_for(source.mark(uuid.uuid4().hex), allowed))
+            patience[0] = 2 if answer else max(0, patience[0] - 1)
+            return answer
 
     return caught_up
 
@@ -413,14 +412,17 @@ def compare_database(
     position: str = "",
     chunk_rows: int = CHUNK_ROWS,
     widened: Optional[widen.Changed] = None,
+    more_pairs: Sequence[Pair] = (),
 ) -> Dict[str, Any]:
     """The proof of one database, as proof.json has it.
 
-    ``position`` is the source's before the first row is read: every row is equal at that position or was
-    changed after it. ``widened`` is what ``Database.widened()`` of the target says.
+    With ``more_pairs`` of connections as many more chunks are compared at a time. ``position`` is the source's
+    before the first row is read: every row is equal at that position or was changed after it. ``widened`` is what
+    ``Database.widened()`` of the target says.
     """
     sql = provider(source)
-    prepare(source, target)
+    pairs = [(source, target), *more_pairs]
+    prepare(*[connection for pair in pairs for connection in pair])
     started = time.time()
     where = position or sql.position(source)
     tables = sql.load_tables(source, database)
@@ -436,7 +438,7 @@ def compare_database(
             if progress:
                 progress(seen[0], max(total, seen[0]), "{0}.{1}".format(database, name))
 
-        proofs.append(_prove_table(source, target, table, others.get(table.name), settling, more, chunk_rows))
+        proofs.append(_prove_table(pairs, table, others.get(table.name), settling, more, chunk_rows))
     proofs.extend(
         TableProof(database, name, DIFFERENT, 0, [], [], "the table is only on the target")
         for name in sorted(set(others) - {table.name for table in tables})
@@ -447,8 +449,7 @@ def compare_database(
 
 
 def _prove_table(
-    source: Any,
-    target: Any,
+    pairs: Sequence[Pair],
     table: Table,
     other: Optional[Table],
     settling: Optional[Settling],
@@ -462,7 +463,7 @@ def _prove_table(
     shared = pair(table, other)
     if shared.key and not other.key:
         shared = shared._replace(key=[])
-    return compare_table(source, target, shared, settling, progress, chunk_rows)
+    return compare_table(pairs, shared, settling, progress, chunk_rows)
 
 
 def summarise(database: str, proofs: Sequence[TableProof], schema: Sequence[str]) -> Dict[str, Any]:

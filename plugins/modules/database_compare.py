@@ -60,6 +60,10 @@ options:
     description: Rows in one chunk.
     type: int
     default: 10000
+  jobs:
+    description: Chunks that are compared at a time, each on a connection of its own to either side.
+    type: int
+    default: 2
   statement_timeout:
     description: Seconds any single answer of a server may take.
     type: float
@@ -123,16 +127,18 @@ SIDES = ("source", "target")
 
 def compare(module, name, caught_up, position, widened):
     """The proof of one database."""
-    source, target = (open_reader(module, side, name, module.params["statement_timeout"]) for side in SIDES)
+    readers = []
     try:
+        for _job in range(module.params["jobs"]):
+            readers.append([open_reader(module, side, name, module.params["statement_timeout"]) for side in SIDES])
         return proof.compare_database(
-            source,
-            target,
+            *readers[0],
             name,
             proof.Settling(caught_up, module.params["rounds"]),
             position=position,
             chunk_rows=module.params["chunk_rows"],
             widened=widened,
+            more_pairs=readers[1:],
         )
     except Exception as error:
         module.fail_json(
@@ -140,8 +146,9 @@ def compare(module, name, caught_up, position, widened):
             "Check that it is there and that the accounts may read it on both sides.".format(name, words(error))
         )
     finally:
-        source.close()
-        target.close()
+        for pair in readers:
+            for reader in pair:
+                reader.close()
 
 
 def main():
@@ -151,10 +158,13 @@ def main():
         lag_timeout={"type": "float", "default": 10.0},
         rounds={"type": "int", "default": 20},
         chunk_rows={"type": "int", "default": 10000},
+        jobs={"type": "int", "default": 2},
         statement_timeout={"type": "float", "default": 600.0},
     )
     del options["side"]
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    if module.params["jobs"] < 1:
+        module.fail_json(msg="jobs is {0}. Give 1 or more.".format(module.params["jobs"]))
     caught_up, position = None, ""
     # A wait for the target must not end as a lost connection.
     timeout = max(30.0, module.params["lag_timeout"] + 5.0)

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import itertools
 import sqlite3
+import threading
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column, Table
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_walk import Walk
 from tests.unit.plugins.fakes import pair
 
 PAIRS = Table("d", "t", [Column("a", "int(11)"), Column("b", "int(11)")], ["a", "b"], "InnoDB", 10)
@@ -46,14 +48,14 @@ class FakeSql:
         return answer
 
 
+def walked(walk):
+    """Every chunk of a walk, to its end."""
+    return list(iter(lambda: walk.next(None), None))
+
+
 @given(st.sets(keys), st.integers(1, 5))
 def test_chunks_cover_every_key_once(rows, size):
-    original = proof.provider
-    proof.provider = lambda _connection: FakeSql(rows)
-    try:
-        bounds = list(proof.chunks(None, PAIRS, size))
-    finally:
-        proof.provider = original
+    bounds = walked(Walk(FakeSql(rows), PAIRS, size))
 
     assert bounds[0][0] is None
     assert bounds[-1][1] is None
@@ -62,6 +64,75 @@ def test_chunks_cover_every_key_once(rows, size):
         assert sum((low is None or row > low) and (high is None or row <= high) for low, high in bounds) == 1
     sizes = [sum((low is None or row > low) and (high is None or row <= high) for row in rows) for low, high in bounds]
     assert max(sizes) <= size
+
+
+def test_a_walk_that_was_stopped_hands_out_nothing_more():
+    walk = Walk(FakeSql([(n, n) for n in range(9)]), PAIRS, 2)
+    assert walk.next(None) == (None, (1, 1))
+    walk.stop()
+    assert walked(walk) == []
+
+
+class SlowSql(FakeSql):
+    """A provider of two sides, each a mapping of keys to hashes, on which every chunk takes a moment."""
+
+    MAX_HASHES = 1000
+
+    def __init__(self, source, target):
+        super().__init__(source)
+        self.sides = {"source": source, "target": target}
+        self.readers = set()
+        self.readers_at_once = threading.Barrier(2)
+
+    def covered(self, _column):
+        return True
+
+    def checksum(self, _table, lower, upper):
+        return lambda side: [(len(self.chunk(side, lower, upper)), hash(str(self.chunk(side, lower, upper))))]
+
+    def hashes(self, _table, lower, upper):
+        return lambda side: [(*key, value) for key, value in self.chunk(side, lower, upper)]
+
+    def hashes_of(self, _table, wanted):
+        return lambda side: [(*key, self.sides[side][key]) for key in wanted if key in self.sides[side]]
+
+    column_hashes_of = hashes_of
+
+    def chunk(self, side, lower, upper):
+        rows = sorted(self.sides[side].items())
+        return [row for row in rows if (lower is None or row[0] > lower) and (upper is None or row[0] <= upper)]
+
+    def fetch(self, connection, answer):
+        if not callable(answer):
+            return answer
+        if connection not in self.readers and connection.startswith("source"):
+            self.readers.add(connection)
+            # Passed only if the two read at the same time.
+            self.readers_at_once.wait(timeout=10)
+        return answer(connection.split()[0])
+
+
+def test_two_pairs_of_connections_share_a_table(monkeypatch):
+    source = {(n, 0): str(n) for n in range(50)}
+    target = {**source, (7, 0): "other", (99, 0): "more"}
+    del target[41, 0]
+    sql = SlowSql(source, target)
+    monkeypatch.setattr(proof, "provider", lambda _connection: sql)
+    told = []
+    result = proof.compare_table(
+        [("source 1", "target 1"), ("source 2", "target 2")], PAIRS, proof.Settling(None, 2, 0), told.append, 5
+    )
+    assert sql.readers == {"source 1", "source 2"}
+    assert (result.status, result.rows, sum(told)) == ("different", 50, 50)
+    kinds = {difference.key[0]: difference.kind for difference in result.differences}
+    assert kinds == {7: "different", 41: "missing", 99: "extra"}
+
+
+def test_an_error_of_one_pair_ends_the_others(monkeypatch):
+    sql = SlowSql({(n, 0): str(n) for n in range(50)}, {})
+    monkeypatch.setattr(proof, "provider", lambda _connection: sql)
+    with pytest.raises(KeyError, match="target-without-table"):
+        proof.compare_table([("source 1", "target"), ("source 2", "target-without-table")], PAIRS, chunk_rows=1)
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,10 @@ class House:
 
     def compare(
         self, source: FakeReader, target: FakeReader, name: str, settling: Any, *, position: str, chunk_rows: int,
-        widened: Any,
+        widened: Any, more_pairs: Any,
     ) -> Any:  # fmt: skip
-        assert (source.closed, target.closed) == (False, False)
+        assert not any(reader.closed for pair in [(source, target), *more_pairs] for reader in pair)
+        self.pairs = 1 + len(more_pairs)
         assert widened is self.target.changed
         self.compared.append(
             (source.name, target.name, name, settling.caught_up, settling.rounds, position, chunk_rows)
@@ -89,7 +90,7 @@ class House:
         return {**self.result, "database": name}
 
     def run(self, check: bool = False, **more: Any) -> dict[str, Any]:
-        arguments = {"credentials": str(self.credentials), "site": "shop", "databases": ["shop"], **more}
+        arguments = {"credentials": str(self.credentials), "site": "shop", "databases": ["shop"], "jobs": 1, **more}
         return run_module(database_compare, self.monkeypatch, check, **arguments)
 
     def failure(self) -> str:
@@ -139,6 +140,19 @@ def test_all_databases_are_proven_from_one_position(house: House) -> None:
         "cutover reads annex",
     ]
     assert all(reader.closed for reader in house.readers)
+
+
+def test_each_job_has_connections_of_its_own(house: House) -> None:
+    house.run(jobs=3)
+    assert house.pairs == 3
+    assert [reader.name for reader in house.readers] == ["root reads shop", "cutover reads shop"] * 3
+    assert all(reader.closed for reader in house.readers)
+
+
+def test_no_job_at_all_is_refused(house: House) -> None:
+    with pytest.raises(ModuleFailedError, match=r"^jobs is 0\. Give 1 or more\.$"):
+        house.run(jobs=0)
+    assert house.opened == []
 
 
 def test_sides_that_nothing_writes_to_are_not_waited_for(house: House) -> None:

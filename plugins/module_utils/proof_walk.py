@@ -1,0 +1,90 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A table in chunks of its key, handed out to several pairs of connections at a time."""
+
+import threading
+from typing import Any, Callable, Optional, Sequence, Tuple
+
+Key = Tuple[Any, ...]
+Bounds = Tuple[Optional[Key], Optional[Key]]
+# A connection to each side, for one thread.
+Pair = Tuple[Any, Any]
+
+
+class Walk:
+    """Bounds (lower, upper] that cover every key there is or may come: the first and the last are open.
+
+    What is added behind the last key meanwhile is one chunk, so that a table which grows fast comes to an end.
+    """
+
+    def __init__(self, sql: Any, table: Any, size: int) -> None:
+        self._sql, self._table, self._size = sql, table, size
+        self._lock = threading.Lock()
+        self._lower = None  # type: Optional[Key]
+        self._last = None  # type: Optional[List[Key]]
+        self._ended = False
+
+    def next(self, connection: Any) -> Optional[Bounds]:
+        """The next chunk, its bounds asked on the caller's connection; None after the last one."""
+        with self._lock:
+            if self._ended:
+                return None
+            if self._last is None:
+                self._last = self._sql.fetch(connection, self._sql.last_key(self._table))
+            lower = self._lower
+            while self._last:
+                last = self._last[0]
+                found = self._sql.fetch(connection, self._sql.boundary(self._table, lower, last, self._size))
+                self._lower = tuple(found[0]) if found else tuple(last)
+                if not found:
+                    self._last = []
+                if self._lower != lower:
+                    return lower, self._lower
+            self._ended = True
+            return lower, None
+
+    def stop(self) -> None:
+        """Hand out nothing more."""
+        self._ended = True
+
+
+def share(pairs: Sequence[Pair], work: Callable[[Any, Any], None]) -> None:
+    """Run ``work(source, target)`` for each pair in a thread of its own; the first error is raised at the end."""
+    errors = []  # type: List[BaseException]
+
+    def run(source: Any, target: Any) -> None:
+        try:
+            work(source, target)
+        except BaseException as error:
+            errors.append(error)
+
+    others = [threading.Thread(target=run, args=pair, name="proof", daemon=True) for pair in pairs[1:]]
+    for thread in others:
+        thread.start()
+    run(*pairs[0])
+    for thread in others:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def both(source: Callable[[], Any], target: Callable[[], Any]) -> Tuple[Any, Any]:
+    """Ask both sides at the same time."""
+    box = {}  # type: Dict[str, Any]
+
+    def ask() -> None:
+        try:
+            box["answer"] = target()
+        except BaseException as error:
+            box["error"] = error
+
+    thread = threading.Thread(target=ask, name="proof-target", daemon=True)
+    thread.start()
+    try:
+        first = source()
+    finally:
+        thread.join()
+    if "error" in box:
+        raise box["error"]
+    return first, box["answer"]
