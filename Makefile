@@ -4,7 +4,8 @@ LAB_PORT ?= 22000
 ENGINE ?= mariadb
 KEEP ?=
 SCENARIOS ?=
-ROWS ?= 0
+BENCH ?= pauses
+ROWS ?= $(if $(filter pauses,$(BENCH)),0,1000000)
 export LAB LAB_PORT ENGINE KEEP
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -42,8 +43,8 @@ demo: images  ## one complete migration under traffic: build/demo/report.json
 interrupt: images  ## the controller killed in every phase, the same command goes on: build/interrupt/report.json
 	@python -m tests.lab.interrupt
 
-bench: images  ## the pause, forward and back, five times under traffic, ROWS=1000000 more in the database
-	@python -m tests.bench.pauses --rows $(ROWS)
+bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic) or proof (beside plain reading), ROWS=
+	@PYTHONPATH=build/collections:. python -m tests.bench.$(BENCH) --rows $(ROWS)
 
 test: lint unit molecule integration  ## all tests
 
