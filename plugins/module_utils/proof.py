@@ -94,13 +94,16 @@ def load_tables(connection: Any, database: str) -> List[Table]:
 
 
 def pair(table: Table, other: Table) -> Table:
-    """The source's table, its text to be compared by character where the target keeps it in another charset."""
+    """The source's table, its text to be compared by character where the target keeps it in another charset.
+
+    Both sides hash its rows in the same way, one that both know.
+    """
     columns = []
     for column in table.columns:
         match = [one for one in other.columns if one.name == column.name]
         same = not match or _charset(match[0]) == _charset(column)
         columns.append(column._replace(convert=not same))
-    return table._replace(columns=columns)
+    return table._replace(columns=columns, digest=table.digest if table.digest == other.digest else table.common)
 
 
 def _charset(column: Column) -> str:

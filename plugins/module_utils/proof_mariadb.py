@@ -53,7 +53,9 @@ PLAIN = (
 MAX_HASHES = 200000
 # MySQL 9 has no MD5 any more, and MariaDB's SHA2 is slower than its MD5.
 MD5 = "MD5({0})"
-SHA2 = "LEFT(SHA2({0},256),32)"
+SHA2 = "SHA2({0},256)"
+# Both have this one.
+COMMON = "LEFT(SHA2({0},256),32)"
 
 
 class Column(NamedTuple):
@@ -80,6 +82,11 @@ class Table(NamedTuple):
     engine: str
     rows_estimate: int
     digest: str = MD5
+
+    @property
+    def common(self) -> str:
+        """How both servers can hash, whatever they are."""
+        return COMMON
 
     def column(self, name: str) -> Column:
         """The column of this name."""
@@ -174,11 +181,21 @@ def _where(table: Table, lower: Optional[Key], upper: Optional[Key]) -> Statemen
 
 
 def checksum(table: Table, lower: Optional[Key] = None, upper: Optional[Key] = None) -> Statement:
-    """Count and 64-bit checksum of a chunk. With a key no row comes twice, so XOR is safe; else the sum tells."""
+    """Count and checksum of a chunk, of 64 bits or more.
+
+    With a key no row comes twice, so XOR is safe; else the sum tells.
+    """
     where, arguments = _where(table, lower, upper)
-    half = "CAST(CONV(LEFT({0},16),16,10) AS UNSIGNED)".format(row_expression(table))
-    fold = "BIT_XOR" if table.key else "SUM"
-    return "SELECT COUNT(*),{0}({1}) FROM {2} WHERE {3}".format(fold, half, table_name(table), where), arguments
+    row = row_expression(table)
+    half = "CAST(CONV(LEFT({0},16),16,10) AS UNSIGNED)".format(row)
+    if not table.key:
+        fold = "SUM({0})".format(half)
+    elif table.digest == SHA2:
+        # MySQL folds bytes as they are, which is faster, and keeps them all.
+        fold = "BIT_XOR(UNHEX({0}))".format(row)
+    else:
+        fold = "BIT_XOR({0})".format(half)
+    return "SELECT COUNT(*),{0} FROM {1} WHERE {2}".format(fold, table_name(table), where), arguments
 
 
 def last_key(table: Table) -> Statement:

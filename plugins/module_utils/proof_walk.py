@@ -4,7 +4,7 @@
 """A table in chunks of its key, handed out to several pairs of connections at a time."""
 
 import threading
-from typing import Any, Callable, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 Key = Tuple[Any, ...]
 Bounds = Tuple[Optional[Key], Optional[Key]]
@@ -21,8 +21,8 @@ class Walk:
     def __init__(self, sql: Any, table: Any, size: int) -> None:
         self._sql, self._table, self._size = sql, table, size
         self._lock = threading.Lock()
-        self._lower = None  # type: Optional[Key]
-        self._last = None  # type: Optional[List[Key]]
+        self._lower: Optional[Key] = None
+        self._last: Optional[List[Key]] = None
         self._ended = False
 
     def next(self, connection: Any) -> Optional[Bounds]:
@@ -51,7 +51,7 @@ class Walk:
 
 def share(pairs: Sequence[Pair], work: Callable[[Any, Any], None]) -> None:
     """Run ``work(source, target)`` for each pair in a thread of its own; the first error is raised at the end."""
-    errors = []  # type: List[BaseException]
+    errors: List[BaseException] = []
 
     def run(source: Any, target: Any) -> None:
         try:
@@ -71,7 +71,7 @@ def share(pairs: Sequence[Pair], work: Callable[[Any, Any], None]) -> None:
 
 def both(source: Callable[[], Any], target: Callable[[], Any]) -> Tuple[Any, Any]:
     """Ask both sides at the same time."""
-    box = {}  # type: Dict[str, Any]
+    box: Dict[str, Any] = {}
 
     def ask() -> None:
         try:

@@ -24,6 +24,7 @@ from typing import Any
 import pymysql
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import proof
+from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_wire import ask
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_walk import both
 from tests.bench.pauses import archive
 from tests.integration import mariadb_servers, mysql_servers
@@ -88,6 +89,9 @@ def of_postgresql(folder: Path) -> tuple[list[Connect], list[str]]:
 
 def run(connection: Any, script: str) -> None:
     """Statements, one after the other."""
+    if not hasattr(connection, "cursor"):
+        ask(connection, "SET search_path = public;" + script)
+        return
     cursor = connection.cursor()
     for statement in filter(None, map(str.strip, script.split(";"))):
         cursor.execute(statement)
@@ -105,7 +109,9 @@ def measure(engine: str, connects: list[Connect], containers: list[str], rows: i
     """Medians of the ratios of one round each."""
     pairs = [tuple(connect() for connect in connects) for _job in range(max(JOBS))]
     source, target = pairs[0]
-    both(lambda: run(source, archive(engine, rows)), lambda: run(target, archive(engine, rows)))
+    # On connections of their own: the proof's have settings of the proof's.
+    script = archive(engine, rows)
+    both(lambda: run(connects[0](), script), lambda: run(connects[1](), script))
     seconds: dict[str, list[float]] = {}
 
     def read(container: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb, proof_postgresql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column, Table
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_walk import Walk
 from tests.unit.plugins.fakes import pair
@@ -154,6 +154,33 @@ def test_every_type_is_compared_exactly(kind, part):
 
 def test_unknown_type_is_not_covered():
     assert not proof_mariadb.covered(Column("x", "hologram"))
+
+
+@pytest.mark.parametrize(
+    ("digest", "key", "fold"),
+    [
+        (proof_mariadb.MD5, ["a"], "BIT_XOR(CAST(CONV(LEFT(MD5("),
+        (proof_mariadb.COMMON, ["a"], "BIT_XOR(CAST(CONV(LEFT(LEFT(SHA2("),
+        (proof_mariadb.SHA2, ["a"], "BIT_XOR(UNHEX(SHA2("),
+        (proof_mariadb.SHA2, [], "SUM(CAST(CONV(LEFT(SHA2("),
+    ],
+)
+def test_rows_are_folded_as_the_server_can(digest, key, fold):
+    assert fold in proof_mariadb.checksum(PAIRS._replace(digest=digest, key=key))[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "ours", "theirs", "agreed"),
+    [
+        (proof_mariadb, proof_mariadb.MD5, proof_mariadb.MD5, proof_mariadb.MD5),
+        (proof_mariadb, proof_mariadb.MD5, proof_mariadb.SHA2, proof_mariadb.COMMON),
+        (proof_postgresql, proof_postgresql.HASH, proof_postgresql.HASH, proof_postgresql.HASH),
+        (proof_postgresql, proof_postgresql.MD5, proof_postgresql.HASH, proof_postgresql.MD5),
+    ],
+)
+def test_both_sides_hash_in_the_same_way(module, ours, theirs, agreed):
+    table = module.Table("d", "t", [], [], "", 0)
+    assert proof.pair(table._replace(digest=ours), table._replace(digest=theirs)).digest == agreed
 
 
 def test_names_are_quoted_for_arguments():
