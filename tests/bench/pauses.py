@@ -72,7 +72,7 @@ class Bench:
         if self.rows:
             command = machines.ssh_command(self.lab, "old", client(self.lab.engines[0], "ocpizza"))
             subprocess.run(command, input=archive(self.lab.engines[0], self.rows), text=True, check=True)
-        with running_traffic(self.lab, self.out, self.rate) as traffic:
+        with running_traffic(self.lab, self.out, self.rate, at_most_s=3600) as traffic:
             time.sleep(5)
             began = time.monotonic()
             self.playbook(PLAYBOOKS / "migrate.yml")

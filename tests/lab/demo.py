@@ -139,10 +139,10 @@ class Demo:
 
 
 @contextlib.contextmanager
-def running_traffic(lab: Lab, out: Path, rate: float) -> Iterator[subprocess.Popen[bytes]]:
+def running_traffic(lab: Lab, out: Path, rate: float, at_most_s: float = 900) -> Iterator[subprocess.Popen[bytes]]:
     """Traffic through the old server's address, ended with the block; `control_traffic` steers it."""
     control_traffic(out, rate)
-    command = [sys.executable, "-m", "tests.lab.traffic", *traffic_arguments(lab, out, rate)]
+    command = [sys.executable, "-m", "tests.lab.traffic", *traffic_arguments(lab, out, rate), f"--seconds={at_most_s}"]
     with (out / "traffic.log").open("wb") as log:
         traffic = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True)
     try:
