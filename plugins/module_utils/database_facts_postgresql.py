@@ -7,6 +7,7 @@
 
 from typing import Any, Dict, List, Sequence
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import rights, rights_postgresql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.client_postgresql import TABLES, literal
 
 SETTINGS = (
@@ -55,6 +56,7 @@ LISTS = (
     "accounts",
     "events",
     "events_enabled",
+    "settings",
 )
 KINDS = {
     "view": "views",
@@ -71,10 +73,11 @@ KINDS = {
 OLDEST = 100000
 
 
-def server_script() -> str:
+def server_script(databases: Sequence[str]) -> str:
     """What the server says of itself: lines of JSON, an array with the kind first."""
     known = ",".join("'{0}'".format(name) for name in SETTINGS)
-    return r"""
+    return (
+        r"""
 SELECT json_build_array('setting', name, setting) FROM pg_catalog.pg_settings WHERE name IN ({known});
 SELECT json_build_array('setting', 'version', setting) FROM pg_catalog.pg_settings WHERE name = 'server_version';
 SELECT json_build_array('setting', 'in_recovery', CASE WHEN pg_is_in_recovery() THEN 'on' ELSE 'off' END);
@@ -88,6 +91,8 @@ SELECT json_build_array('used', 'senders', count(*)) FROM pg_catalog.pg_stat_rep
 SELECT json_build_array('role', rolname) FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname;
 SELECT json_build_array('available', name) FROM pg_catalog.pg_available_extensions ORDER BY name;
 """.format(known=known)
+        + rights_postgresql.script(databases)
+    )
 
 
 def database_script(site: str = "") -> str:
@@ -145,6 +150,7 @@ def parse(rows: Sequence[List[Any]], databases: Sequence[str]) -> Dict[str, Any]
         "used": {},
         "roles": [],
         "available_extensions": [],
+        "authentication": rights_postgresql.METHODS,
     }  # type: Dict[str, Any]
     for name in databases:
         facts["databases"][name] = dict(EMPTY, engines={}, large_objects=0)
@@ -160,6 +166,10 @@ def parse(rows: Sequence[List[Any]], databases: Sequence[str]) -> Dict[str, Any]
             facts["available_extensions"].append(values[0])
         elif kind == "database":
             _add_database(facts, values)
+    accounts, settings = rights_postgresql.parse(rows)
+    facts["accounts"] = rights.facts(accounts)
+    for name, setting in settings:
+        facts["databases"][name]["settings"].append(setting)
     return facts
 
 

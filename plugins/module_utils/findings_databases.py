@@ -6,10 +6,11 @@
 import re
 from typing import Any, Dict, Iterator, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_postgresql
+from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_accounts, findings_postgresql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import INFO, INHIBITOR, WARNING, Finding, join
 
 LABELS = {"mariadb": "MariaDB", "mysql": "MySQL", "postgresql": "PostgreSQL"}
+PLANNED_USERS = {"mariadb": "mysql_users", "mysql": "mysql_users", "postgresql": "postgresql_users"}
 PACKAGES = {"mariadb": "mariadb-server", "mysql": "mysql-server", "postgresql": "postgresql"}
 START = {
     "mariadb": "Start it, and let root log in through its socket.",
@@ -71,6 +72,7 @@ def _wrong_engine(engine: str, server: Dict[str, Any]) -> Iterator[Finding]:
 def _of_server(facts: Dict[str, Any], engine: str, server: Dict[str, Any]) -> Iterator[Finding]:
     for name in facts["site"]["engines"][engine]:
         yield from _of_database(engine, server, name)
+    yield from findings_accounts.source(engine, facts["site"], server)
     yield from _old_source(engine, server)
     for host, target in sorted(facts["targets"].items()):
         if "database" in target.get("groups", []) and not target.get("unreachable"):
@@ -192,6 +194,8 @@ def _between(
             "The source runs {0}, {1} has {2}; replication goes to newer servers only.".format(ours, host, theirs),
             "Install at least the source's version on the target.",
         )
+    planned = dict(planned, version=version(theirs), users=planned.get(PLANNED_USERS[engine], []))
+    yield from findings_accounts.target(engine, facts["site"], server, host, known, planned)
     if engine == "postgresql":
         yield from findings_postgresql.target(facts, server, host, known, planned)
     else:

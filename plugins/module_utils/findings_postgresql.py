@@ -49,6 +49,14 @@ def contents(name: str, database: Dict[str, Any]) -> Iterator[Finding]:
             ),
             "Let the target reach their servers with the same accounts, then waive this.",
         )
+    if database["settings"]:
+        yield Finding(
+            "database.settings",
+            WARNING,
+            "A database has settings of its own",
+            "They are no part of the copy: {0}.".format(join(database["settings"])),
+            "ALTER DATABASE … SET on the target, where the application needs them.",
+        )
     if database["materialized_views"]:
         yield Finding(
             "database.materialized_views",
@@ -122,7 +130,7 @@ def target(
         if ours["exists"]:
             yield from _extensions(name, ours, host, known)
             yield from _text(name, ours, host, known.get("databases", {}).get(name, {}))
-            yield from _roles(name, ours, host, known, planned)
+            yield from _roles(facts["site"], name, server, host, known, planned)
 
 
 def _capacity(
@@ -210,10 +218,18 @@ def _text(name: str, ours: Dict[str, Any], host: str, theirs: Dict[str, Any]) ->
 
 
 def _roles(
-    name: str, ours: Dict[str, Any], host: str, known: Dict[str, Any], planned: Dict[str, Any]
+    site: Dict[str, Any],
+    name: str,
+    server: Dict[str, Any],
+    host: str,
+    known: Dict[str, Any],
+    planned: Dict[str, Any],
 ) -> Iterator[Finding]:
-    # Those of the inventory come with prepare.yml.
-    missing = sorted(set(ours["accounts"]) - set(known.get("roles", [])) - set(planned.get("postgresql_users", [])))
+    # Those of the inventory come with prepare.yml, others with replicate.yml unless they are to stay.
+    come = set() if site["accounts"] != "copy" else set(server["accounts"]) - set(site["accounts_left"])
+    missing = sorted(
+        set(server["databases"][name]["accounts"]) - set(known.get("roles", [])) - set(planned["users"]) - come
+    )
     if missing:
         yield Finding(
             "database.roles_missing",
@@ -222,7 +238,8 @@ def _roles(
             "Of those that own or may do something in database {0}, neither {1} nor postgresql_users has {2}.".format(
                 name, host, join(missing)
             ),
-            "Add them to postgresql_users, or take away what they have (REASSIGN OWNED, DROP OWNED) on the source; "
+            "Add them to postgresql_users, let replicate.yml bring them (site_accounts, site_accounts_left), or take "
+            "away what they have (REASSIGN OWNED, DROP OWNED) on the source; "
             "the copy gives everything to its owner.",
         )
 

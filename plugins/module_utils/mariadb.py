@@ -525,12 +525,16 @@ class MariaDB(Database):
             "WHERE JSON_EXTRACT(Priv, '$.account_locked') = true"
         )
 
-    def lock_accounts(self, locked: bool) -> int:
-        """Lock or unlock the site's accounts on this server alone; how many. What was locked before stays so."""
+    def make_locked(self) -> None:
+        """Where the accounts are kept that ``lock_accounts(False)`` is to unlock."""
         self.unlogged(
             "CREATE TABLE IF NOT EXISTS {0}.locked (user CHAR(128) NOT NULL, host CHAR(255) CHARACTER SET ascii "
             "NOT NULL, PRIMARY KEY (user, host)) ENGINE=InnoDB COLLATE utf8mb4_bin".format(self.schema)
         )
+
+    def lock_accounts(self, locked: bool) -> int:
+        """Lock or unlock the site's accounts on this server alone; how many. What was locked before stays so."""
+        self.make_locked()
         if locked:
             already = {(row["user"], row["host"]) for row in self.locked_accounts()}
             accounts = [row for row in self.accounts() if (row["user"], row["host"]) not in already]

@@ -32,6 +32,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import FEN
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mysql import MySQL
 from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Tracker
 from tests.integration import mysql_servers as servers
+from tests.integration import rights
 from tests.lab.docker import docker, execute
 
 SITE = "oc-shop"
@@ -755,3 +756,14 @@ def test_the_end_leaves_nothing(pair: Pair, source: MySQL, target: MySQL) -> Non
         database.unfollow()
         database.drop_fence()
         assert (database.has_link(), database.fence_triggers()) == (False, [])
+
+
+def test_accounts_come_with_their_rights_and_go(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = rights.House(
+        "mysql", {side: pair.credentials(side) for side in ("source", "target")}, tmp_path, monkeypatch
+    )
+    try:
+        rights.hosts_and_those_left(house)
+        rights.accounts_come_and_go(house)
+    finally:
+        house.close()

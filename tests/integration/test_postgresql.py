@@ -25,6 +25,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import agent_archi
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql import FENCE_STATE, PostgreSQL
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_wire import ask, code_of, connect
 from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Tracker
+from tests.integration import rights_postgresql
 from tests.lab.docker import docker, execute, state
 
 SUITES = {"source": "bullseye", "target": "trixie"}
@@ -933,3 +934,14 @@ def test_obstacles(pair: tuple[PostgreSQL, PostgreSQL], clients: tuple[Any, Any]
     }
     assert "public.passing" in found["database.unlogged"]["title"]
     assert all(one["remedy"] for one in found.values())
+
+
+def test_roles_come_with_their_rights_and_go(
+    servers: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = {server.side: server.credentials for server in servers}
+    house = rights_postgresql.House(credentials, tmp_path, monkeypatch)
+    try:
+        rights_postgresql.roles_come_and_go(house)
+    finally:
+        house.close()

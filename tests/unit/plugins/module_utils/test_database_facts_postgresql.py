@@ -76,6 +76,7 @@ def test_what_is_in_a_database(found: dict[str, Any]) -> None:
         "accounts": ["app", "re port"],
         "events": [],
         "events_enabled": [],
+        "settings": [],
     }
     assert stock["large_objects"] == 1
 

@@ -33,6 +33,9 @@ HEALTHY = {
         },
         "source_ids": {"server_id": 1, "gtid_domain_id": 0},
         "source_settings": {},
+        "accounts": "copy",
+        "accounts_left": ["cutover_repl", "cutover"],
+        "account_hosts": {},
     },
     "source": {
         "host": "old",
@@ -59,6 +62,7 @@ HEALTHY = {
                 "settings": {"version": "10.5.29-MariaDB", **MYSQL_SETTINGS},
                 "databases": {"pizza": DATABASE},
                 "other_databases": [],
+                "accounts": {},
             }
         },
         "reach": {"10.0.0.2:3306": "refused"},
