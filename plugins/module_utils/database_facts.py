@@ -35,6 +35,11 @@ SETTINGS = (
     "innodb_flush_log_at_trx_commit",
     "sync_binlog",
     "slave_type_conversions",
+    "binlog_row_value_options",
+    "binlog_transaction_compression",
+    "performance_schema",
+    "server_uuid",
+    "super_read_only",
 )
 SYSTEM = ("mysql", "information_schema", "performance_schema", "sys")
 
@@ -79,6 +84,10 @@ def queries(databases: Sequence[str], site: str = "") -> List[str]:
         "SELECT DISTINCT JSON_ARRAY('account',TABLE_SCHEMA,GRANTEE) FROM information_schema.SCHEMA_PRIVILEGES WHERE "
         "REPLACE(TABLE_SCHEMA,'\\\\_','_') IN " + names,
     ]
+    found.append(
+        "SELECT DISTINCT JSON_ARRAY('vector',TABLE_SCHEMA,TABLE_NAME) FROM information_schema.COLUMNS "
+        "WHERE DATA_TYPE='vector' AND " + named("TABLE_SCHEMA", databases)
+    )
     if site:
         found.append(
             "SELECT JSON_ARRAY('fence table',TABLE_SCHEMA) FROM information_schema.TABLES WHERE TABLE_NAME='fence' "
@@ -106,6 +115,8 @@ def parse(output: str, databases: Sequence[str]) -> Dict[str, Any]:
             "events": [],
             "events_enabled": [],
             "accounts": [],
+            "vectors": [],
+            "versioned": [],
         }
     # Not splitlines: it would also break at separators that JSON leaves in a name.
     for line in output.split("\n"):
@@ -140,6 +151,8 @@ def _add(database: Dict[str, Any], kind: str, values: List[Any]) -> None:
             database["views"].append(name)
             return
         database["tables"].append(name)
+        if table_type == "SYSTEM VERSIONED":
+            database["versioned"].append(name)
         database["rows"] += int(rows)
         database["bytes"] += int(size)
         database["engines"].setdefault(engine or "", []).append(name)

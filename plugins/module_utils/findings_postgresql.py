@@ -29,7 +29,7 @@ def contents(name: str, database: Dict[str, Any]) -> Iterator[Finding]:
             "Unlogged tables of {0}: {1}. The target has what the first copy brought.".format(
                 name, join(database["unlogged"])
             ),
-            "ALTER TABLE … SET LOGGED on the source, or waive this if their rows may be lost.",
+            "ALTER TABLE … SET LOGGED on the source, or waive this if nothing writes to them: their rows are compared.",
         )
     if database["large_objects"]:
         yield Finding(
@@ -49,6 +49,51 @@ def contents(name: str, database: Dict[str, Any]) -> Iterator[Finding]:
             ),
             "Let the target reach their servers with the same accounts, then waive this.",
         )
+    for table in sorted(set(database["without_key"]) & set(database["incomparable"])):
+        yield Finding(
+            "database.without_key_or_equality",
+            INHIBITOR,
+            "Changes of a table cannot be applied",
+            "{0} of {1} has no key, and {2} of a type that cannot be compared: an UPDATE or DELETE of it stops the "
+            "replication.".format(table, name, database["incomparable"][table]),
+            "Give it a primary key, or waive this if nothing changes in it.",
+        )
+    for key, found, title, reason, remedy in (
+        (
+            "database.generated_key",
+            database["generated_keys"],
+            "Keys are not sent",
+            "Tables of {0} whose key has a generated column: {1}.",
+            "Choose another primary key.",
+        ),
+        (
+            "database.prepared_transactions",
+            database["prepared"],
+            "Transactions wait to be committed",
+            "Prepared transactions of {0}: {1}. The first copy waits for them, and so does the fence.",
+            "COMMIT PREPARED or ROLLBACK PREPARED on the source.",
+        ),
+    ):
+        if found:
+            yield Finding(key, INHIBITOR, title, reason.format(name, join(found)), remedy)
+    for key, found, title, reason, remedy in (
+        (
+            "database.extension_tables",
+            database["extension_tables"],
+            "Tables of extensions are not replicated",
+            "Those of {0}: {1}. The target has what the first copy brought of your own rows in them.",
+            "Add none until the switchover, or add them on both sides.",
+        ),
+        (
+            "database.event_triggers",
+            database["event_triggers"],
+            "Event triggers see what is made for the move",
+            "Those of {0}: {1}. They run at our own CREATE TRIGGER and CREATE PUBLICATION.",
+            "Make sure that they let these pass, or disable them for the move.",
+        ),
+    ):
+        if found:
+            yield Finding(key, WARNING, title, reason.format(name, join(found)), remedy)
     if database["settings"]:
         yield Finding(
             "database.settings",

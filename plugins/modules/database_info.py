@@ -79,9 +79,9 @@ databases:
   description: >-
     For each database whether it exists, its size in bytes, an estimate of its rows, charset and collation, and the
     names of tables, tables without key, views, triggers, routines, events and those enabled, accounts; for MariaDB
-    and MySQL the tables by engine; for PostgreSQL, whose names are those that SQL takes, also unlogged and foreign
-    tables, materialized views, sequences, extensions, generated columns, settings of the database and the number of
-    large objects.
+    and MySQL the tables by engine, those with vectors and with a history; for PostgreSQL, whose names are those that
+    SQL takes, also unlogged and foreign tables, materialized views, sequences, extensions, generated columns, settings
+    of the database, what does not replicate, and the number of large objects.
   type: dict
   returned: success
 other_databases:
@@ -94,6 +94,10 @@ accounts:
     plugins), C(rights) on the site's databases, C(everywhere) (rights beyond them), C(owns) (what runs as it or belongs
     to it) and whether it C(exists). Never a password or its hash.
   type: dict
+  returned: success
+log_filtered:
+  description: Whether the binary log leaves databases out; never for PostgreSQL, which has none.
+  type: bool
   returned: success
 authentication:
   description: Authentication plugins of the server; for PostgreSQL how a password may be kept.
@@ -131,7 +135,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (  # noqa: 
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.table_counts import RefusedError  # noqa: E402
 
-STATE = {"changed": False, "installed": False, "running": False, "error": "", "fenced": False}
+STATE = {"changed": False, "installed": False, "running": False, "error": "", "fenced": False, "log_filtered": False}
 REFUSED = "The database server refused a question: {0}. Run the task as root."
 
 
@@ -166,6 +170,9 @@ def read_mysql(module):
         module.fail_json(msg=REFUSED.format(error))
     result.update(database_facts.parse(output, databases))
     result.update(read_accounts(module, ask, version))
+    # Its name has changed; either is refused by servers that do not know it.
+    status = [ask("SHOW {0} STATUS".format(name))[0] for name in ("MASTER", "BINARY LOG")]
+    result["log_filtered"] = any(any(line.split("\t")[2:4]) for line in "".join(filter(None, status)).split("\n"))
     schema = result.pop("fence_schema", "")
     if schema:
         count, _error = ask("SELECT JSON_ARRAY(COUNT(*)) FROM `{0}`.fence".format(schema))  # noqa: S608 - a-z, 0-9, _

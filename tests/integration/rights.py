@@ -26,7 +26,6 @@ PATTERN = mariadb.quote_mysql(NAME.replace("_", r"\_").replace("%", r"\%"))
 SITE = "rights"
 SECRET = "it's \\ \"se;cret"
 AGENT = "agent"
-APPLICATION = "app"
 USERS = ("writer@localhost", "reader@'10.%'", "`o'dd na%me`@'%'", "`app`@localhost", "keeper@localhost", "member@'%'")
 GONE = ("app@'10.0.0.5'", "writer@'10.0.0.7'", "other@'%'", "dropped@'%'", "weird@'%'", "agent@'%'", "dba@'%'")
 TABLES = f"""

@@ -23,11 +23,11 @@ D = '"ri""ghts \'é\' 100%"'
 SITE = "rights"
 SECRET = "it's \\ \"se;cret%"
 ODD = '"o\'dd ""na%me"'
-ROLES = ("owner_of_it", "reader", "readers", ODD, "old_hash", "everywhere", "stranger", "app_here")
+ROLES = ("owner_of_it", "rights_reader", "rights_readers", ODD, "old_hash", "everywhere", "stranger", "app_here")
 SOURCE = f"""
 CREATE ROLE owner_of_it LOGIN PASSWORD 'x';
-CREATE ROLE readers;
-CREATE ROLE reader LOGIN PASSWORD 'x' IN ROLE readers CONNECTION LIMIT 3 VALID UNTIL '2031-01-01 00:00:00+00';
+CREATE ROLE rights_readers;
+CREATE ROLE rights_reader LOGIN PASSWORD 'x' IN ROLE rights_readers CONNECTION LIMIT 3 VALID UNTIL '2031-01-01';
 CREATE ROLE {ODD} LOGIN NOINHERIT PASSWORD {{secret}};
 CREATE ROLE everywhere LOGIN CREATEDB PASSWORD 'x';
 CREATE ROLE stranger LOGIN PASSWORD 'x';
@@ -35,23 +35,23 @@ CREATE ROLE app_here LOGIN PASSWORD 'x';
 SET password_encryption = 'md5';
 CREATE ROLE old_hash LOGIN PASSWORD 'x';
 SET password_encryption = 'scram-sha-256';
-ALTER ROLE reader SET search_path TO "$user", shop, public;
-ALTER ROLE reader IN DATABASE {D} SET work_mem TO '5MB';
+ALTER ROLE rights_reader SET search_path TO "$user", shop, public;
+ALTER ROLE rights_reader IN DATABASE {D} SET work_mem TO '5MB';
 GRANT pg_monitor TO everywhere;
 GRANT CREATE ON DATABASE {D} TO old_hash;
 REVOKE ALL ON DATABASE {D} FROM PUBLIC;
-GRANT CONNECT ON DATABASE {D} TO {ODD}, everywhere, app_here, readers
+GRANT CONNECT ON DATABASE {D} TO {ODD}, everywhere, app_here, rights_readers
 """
 INSIDE = f"""
 CREATE SCHEMA shop AUTHORIZATION owner_of_it;
 CREATE TABLE shop.t (id int PRIMARY KEY);
 INSERT INTO shop.t VALUES (1);
 ALTER TABLE shop.t OWNER TO owner_of_it;
-GRANT USAGE ON SCHEMA shop TO readers, {ODD};
-GRANT SELECT ON shop.t TO readers;
+GRANT USAGE ON SCHEMA shop TO rights_readers, {ODD};
+GRANT SELECT ON shop.t TO rights_readers;
 GRANT SELECT, INSERT ON shop.t TO {ODD}
 """
-BROUGHT = ["everywhere", "o'dd \"na%me", "old_hash", "owner_of_it", "reader", "readers"]
+BROUGHT = ["everywhere", "o'dd \"na%me", "old_hash", "owner_of_it", "rights_reader", "rights_readers"]
 
 
 def run(connection: Any, text: str) -> None:
@@ -130,19 +130,19 @@ def roles_come_and_go(house: House) -> None:
     rows = ask(
         house.root["target"],
         "SELECT rolname, rolcreatedb, rolconnlimit, rolinherit, rolvaliduntil::date FROM pg_roles "
-        "WHERE rolname IN ('reader', 'everywhere', %s) ORDER BY rolname",
+        "WHERE rolname IN ('rights_reader', 'everywhere', %s) ORDER BY rolname",
         ["o'dd \"na%me"],
     )
     assert [tuple(row) for row in rows] == [
         ("everywhere", "f", "-1", "t", "infinity"),
         ("o'dd \"na%me", "f", "-1", "f", "infinity"),
-        ("reader", "f", "3", "t", "2031-01-01"),
+        ("rights_reader", "f", "3", "t", "2031-01-01"),
     ]
     for side in ("source", "target"):
         rows = ask(
             house.root[side],
             "SELECT setconfig FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole "
-            "WHERE rolname = 'reader' ORDER BY setdatabase = 0",
+            "WHERE rolname = 'rights_reader' ORDER BY setdatabase = 0",
         )
         assert [row[0] for row in rows] == ["{work_mem=5MB}", '{"search_path=\\"$user\\", shop, public"}']
     source_changes_are_followed(house)
@@ -152,7 +152,7 @@ def roles_come_and_go(house: House) -> None:
     assert house.ask("absent")["changed"] is True
     assert house.ask("absent")["changed"] is False
     left = ask(
-        house.root["target"], "SELECT rolname FROM pg_roles WHERE rolname ~ '^(reader|o.dd|owner|app_here|every)'"
+        house.root["target"], "SELECT rolname FROM pg_roles WHERE rolname ~ '^(rights_|o.dd|owner_|app_here|every)'"
     )
     assert left == [["app_here"]]
 
@@ -160,16 +160,16 @@ def roles_come_and_go(house: House) -> None:
 def source_changes_are_followed(house: House) -> None:
     """A planted difference is named; the next run brings it."""
     source = house.root["source"]
-    ask(source, "ALTER ROLE reader PASSWORD 'another'")
-    ask(source, f"ALTER ROLE reader IN DATABASE {D} RESET work_mem")
+    ask(source, "ALTER ROLE rights_reader PASSWORD 'another'")
+    ask(source, f"ALTER ROLE rights_reader IN DATABASE {D} RESET work_mem")
     ask(source, f"REVOKE CONNECT ON DATABASE {D} FROM {ODD}")
     ask(source, f"GRANT TEMPORARY ON DATABASE {D} TO {ODD}")
     differing = house.ask("compared")["differing"]
     place = f"database {NAME}"
     assert differing == [
         f"o'dd \"na%me (o'dd \"na%me on the source) lacks TEMPORARY on {place}; has beyond it CONNECT on {place}",
-        f"reader (reader on the source) has beyond it work_mem=5MB on setting {NAME}; logs in with another password, "
-        "plugin or condition",
+        f"rights_reader (rights_reader on the source) has beyond it work_mem=5MB on setting {NAME}; logs in with "
+        "another password, plugin or condition",
     ]
     assert house.ask("present")["differing"] == []
     assert house.ask("compared")["differing"] == []

@@ -316,3 +316,19 @@ def test_accounts_come_with_their_rights_and_go(
         rights.accounts_come_and_go(made)
     finally:
         made.close()
+
+
+def test_sequences_are_set_to_the_exact_value(ports: dict[str, int]) -> None:
+    with ExitStack() as open_clients:
+        source, target = (House(ports[suite], open_clients) for suite in servers.SUITES)
+        for house in (source, target):
+            run(house.root, "CREATE SEQUENCE `num%bers` INCREMENT BY 2", "CREATE SEQUENCE empty CACHE 0")
+        assert target.server.take_counters(source.server) == 2
+        run(source.root, "SELECT NEXTVAL(`num%bers`)", "SELECT NEXTVAL(empty)", "SELECT NEXTVAL(empty)")
+        run(target.root, "SELECT SETVAL(`num%bers`, 99999)")
+        assert target.server.take_counters(source.server) == 2
+        assert target.server.counters() == source.server.counters()
+        assert source.server.counters()[f"{D}.`empty`"] == 3
+        run(target.root, "DROP SEQUENCE empty")
+        with pytest.raises(RuntimeError, match=r"sequence .*empty` is missing"):
+            target.server.take_counters(source.server)

@@ -14,6 +14,7 @@ DATABASE = {
     "engines": {"InnoDB": ["a"]},
     "without_key": [],
     "events": [],
+    "vectors": [],
 }
 VHOST = {"upstreams": ["http://127.0.0.1:8000/"]}
 PLACE = {"file": "/etc/apache2/sites-enabled/a.conf", "line": 1, "listen": ["*:80"]}
@@ -112,6 +113,7 @@ CASES = [
     ("database.missing", [*SHOP], {"exists": False, "bytes": 0}, "the server has no others"),
     ("database.engine_not_transactional", [*SHOP, "engines"], {"MyISAM": ["x"]}, "x in MyISAM"),
     ("database.table_without_key", [*SHOP, "without_key"], ["log"], "pizza without primary key: log"),
+    ("database.history", [*SHOP, "versioned"], ["prices"], "System-versioned tables of pizza: prices."),
     ("database.events", [*SHOP, "events"], ["nightly"], "nightly"),
     ("database.source_too_old", [*SERVER, "settings", "version"], "10.1.48-MariaDB", "needs 10.2 at least"),
     (

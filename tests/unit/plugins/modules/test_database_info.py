@@ -39,6 +39,7 @@ class Host:
             "FROM `cutover_shop`.fence": [[1]],
             "'setting'": ROWS,
             "'method'": RIGHTS,
+            "SHOW ": "",
         }
         self.commands: list[list[str]] = []
         self.asked: list[str] = []
@@ -81,7 +82,8 @@ def test_settings_and_databases_check_mode_or_not(host: Host) -> None:
         "app@localhost": [["database", "SELECT", "shop", "", False]]
     }
     assert result["authentication"] == ["mysql_native_password"]
-    assert not [text for text in host.asked if text.lstrip().split()[0] != "SELECT"]
+    assert not [text for text in host.asked if text.lstrip().split()[0] not in ("SELECT", "SHOW")]
+    assert result["log_filtered"] is False
 
 
 def test_without_a_client_the_facts_are_empty(host: Host) -> None:
@@ -140,13 +142,21 @@ def test_the_fence_of_the_site(host: Host, rows: Any, fenced: bool) -> None:
 
 def test_without_a_fence_table_nothing_is_fenced(host: Host) -> None:
     assert host.run(site="shop")["fenced"] is False
-    assert len(host.asked) == 3
+    assert len(host.asked) == 5
+
+
+@pytest.mark.parametrize(
+    ("row", "filtered"), [("log.1\t4\t\t\t", False), ("log.1\t4\tshop\t\t", True), ("log.1\t4\t\tx", True)]
+)
+def test_a_log_that_leaves_databases_out(host: Host, row: str, filtered: bool) -> None:
+    host.answers["SHOW "] = row
+    assert host.run()["log_filtered"] is filtered
 
 
 def test_a_server_that_is_too_old_is_not_asked_for_accounts(host: Host) -> None:
     host.answers["VERSION()"] = "5.7.44"
     assert host.run()["accounts"] == {}
-    assert len(host.asked) == 2
+    assert not [text for text in host.asked if "'method'" in text]
 
 
 def test_accounts_that_may_not_be_read_are_no_empty_answer(host: Host) -> None:
