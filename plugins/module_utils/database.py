@@ -8,7 +8,8 @@ An engine is a set of files beside the others, named after it:
 * ``<engine>.py``: ``SERVER``, its class of :class:`Database`; ``connect(credentials, timeout, database)``, a
   connection for reading rows as tuples;
 * ``proof_<engine>.py``: the SQL of the proof (MySQL shares MariaDB's);
-* ``seed_<engine>.py``: ``seed(source, target, plan, progress)``, the first copy; ``seeded(target)``.
+* ``seed_<engine>.py``: ``seed(source, target, plan, progress)``, the first copy; ``seeded(target)``;
+* ``rights_<engine>.py``: ``Rights(server)``, accounts and what they may do (MySQL's is MariaDB's too).
 
 ``engines.py`` lists them; nothing else knows an engine by name.
 """
@@ -25,7 +26,7 @@ Progress = Callable[[int, int, str], None]
 
 # A server quotes the statement that it did not like: a connection's settings, CHANGE MASTER, CREATE USER.
 SECRET = re.compile(
-    r"(password\s*(?:=|\bTO\b)\s*|identified\s+(?:with\s+\S+\s+)?(?:by|as)\s+)"
+    r"(password\s*(?:=|\bTO\b)\s*|identified\s+(?:(?:with|via)\s+\S+\s+)?(?:by\s+password|by|as|using)\s+)"
     r"(?:''(?:[^'\\]|\\.|'{4})+''(?!')|'+(?:[^'\\]|\\.|'')*(?:'+|$)|\"(?:[^\"\\]|\\.)*(?:\"|$)|[^\s'\"]+)",
     re.IGNORECASE,
 )

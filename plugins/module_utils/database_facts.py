@@ -35,6 +35,11 @@ SETTINGS = (
     "innodb_flush_log_at_trx_commit",
     "sync_binlog",
     "slave_type_conversions",
+    "binlog_row_value_options",
+    "binlog_transaction_compression",
+    "performance_schema",
+    "server_uuid",
+    "super_read_only",
 )
 SYSTEM = ("mysql", "information_schema", "performance_schema", "sys")
 
@@ -49,13 +54,17 @@ def in_list(names: Sequence[str]) -> str:
     return "({0})".format(",".join(literal(name) for name in names) or "NULL")
 
 
+def named(column: str, databases: Sequence[str]) -> str:
+    """The condition that a column has one of these names."""
+    # information_schema compares names by bytes in some versions and by letters in others: HEX settles it.
+    return "HEX(CONVERT({0} USING utf8mb4)) IN ({1})".format(
+        column, ",".join("'{0}'".format(name.encode("utf-8").hex().upper()) for name in databases) or "NULL"
+    )
+
+
 def queries(databases: Sequence[str], site: str = "") -> List[str]:
     """Statements that each give lines of JSON, an array with the kind first."""
     names = in_list(databases)
-    # information_schema compares names by bytes in some versions and by letters in others: HEX settles it.
-    where = "HEX(CONVERT({{0}} USING utf8mb4)) IN ({0})".format(
-        ",".join("'{0}'".format(name.encode("utf-8").hex().upper()) for name in databases) or "NULL"
-    )
     known = ",".join("'{0}'".format(name) for name in SETTINGS)
     found = [
         "SELECT JSON_ARRAY('setting',LOWER(VARIABLE_NAME),VARIABLE_VALUE) "
@@ -65,16 +74,20 @@ def queries(databases: Sequence[str], site: str = "") -> List[str]:
         "SELECT JSON_ARRAY('table',t.TABLE_SCHEMA,t.TABLE_NAME,t.TABLE_TYPE,t.ENGINE,COALESCE(t.TABLE_ROWS,0),"
         "COALESCE(t.DATA_LENGTH+t.INDEX_LENGTH,0),(SELECT COUNT(*) FROM information_schema.STATISTICS s "
         "WHERE s.TABLE_SCHEMA=t.TABLE_SCHEMA AND s.TABLE_NAME=t.TABLE_NAME AND s.INDEX_NAME='PRIMARY')) "
-        "FROM information_schema.TABLES t WHERE " + where.format("t.TABLE_SCHEMA"),
+        "FROM information_schema.TABLES t WHERE " + named("t.TABLE_SCHEMA", databases),
         "SELECT JSON_ARRAY('trigger',TRIGGER_SCHEMA,TRIGGER_NAME) FROM information_schema.TRIGGERS WHERE "
-        + where.format("TRIGGER_SCHEMA"),
+        + named("TRIGGER_SCHEMA", databases),
         "SELECT JSON_ARRAY('routine',ROUTINE_SCHEMA,ROUTINE_NAME) FROM information_schema.ROUTINES WHERE "
-        + where.format("ROUTINE_SCHEMA"),
+        + named("ROUTINE_SCHEMA", databases),
         "SELECT JSON_ARRAY('event',EVENT_SCHEMA,EVENT_NAME,STATUS) FROM information_schema.EVENTS WHERE "
-        + where.format("EVENT_SCHEMA"),
+        + named("EVENT_SCHEMA", databases),
         "SELECT DISTINCT JSON_ARRAY('account',TABLE_SCHEMA,GRANTEE) FROM information_schema.SCHEMA_PRIVILEGES WHERE "
         "REPLACE(TABLE_SCHEMA,'\\\\_','_') IN " + names,
     ]
+    found.append(
+        "SELECT DISTINCT JSON_ARRAY('vector',TABLE_SCHEMA,TABLE_NAME) FROM information_schema.COLUMNS "
+        "WHERE DATA_TYPE='vector' AND " + named("TABLE_SCHEMA", databases)
+    )
     if site:
         found.append(
             "SELECT JSON_ARRAY('fence table',TABLE_SCHEMA) FROM information_schema.TABLES WHERE TABLE_NAME='fence' "
@@ -85,7 +98,7 @@ def queries(databases: Sequence[str], site: str = "") -> List[str]:
 
 def parse(output: str, databases: Sequence[str]) -> Dict[str, Any]:
     """The facts from the lines that the statements gave."""
-    facts = {"settings": {}, "databases": {}, "other_databases": []}  # type: Dict[str, Any]
+    facts = {"settings": {}, "databases": {}, "other_databases": [], "accounts": {}, "authentication": []}  # type: Dict[str, Any]
     for name in databases:
         facts["databases"][name] = {
             "exists": False,
@@ -102,6 +115,8 @@ def parse(output: str, databases: Sequence[str]) -> Dict[str, Any]:
             "events": [],
             "events_enabled": [],
             "accounts": [],
+            "vectors": [],
+            "versioned": [],
         }
     # Not splitlines: it would also break at separators that JSON leaves in a name.
     for line in output.split("\n"):
@@ -136,6 +151,8 @@ def _add(database: Dict[str, Any], kind: str, values: List[Any]) -> None:
             database["views"].append(name)
             return
         database["tables"].append(name)
+        if table_type == "SYSTEM VERSIONED":
+            database["versioned"].append(name)
         database["rows"] += int(rows)
         database["bytes"] += int(size)
         database["engines"].setdefault(engine or "", []).append(name)

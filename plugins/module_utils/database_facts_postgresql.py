@@ -7,6 +7,7 @@
 
 from typing import Any, Dict, List, Sequence
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import rights, rights_postgresql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.client_postgresql import TABLES, literal
 
 SETTINGS = (
@@ -55,6 +56,13 @@ LISTS = (
     "accounts",
     "events",
     "events_enabled",
+    "settings",
+    "generated_keys",
+    "extension_tables",
+    "event_triggers",
+    "prepared",
+    "vectors",
+    "versioned",
 )
 KINDS = {
     "view": "views",
@@ -66,15 +74,20 @@ KINDS = {
     "extension": "extensions",
     "generated": "generated",
     "account": "accounts",
+    "generated key": "generated_keys",
+    "extension table": "extension_tables",
+    "event trigger": "event_triggers",
+    "prepared": "prepared",
 }
 # Logical replication came with 10, and what is asked of a database is there since then.
 OLDEST = 100000
 
 
-def server_script() -> str:
+def server_script(databases: Sequence[str]) -> str:
     """What the server says of itself: lines of JSON, an array with the kind first."""
     known = ",".join("'{0}'".format(name) for name in SETTINGS)
-    return r"""
+    return (
+        r"""
 SELECT json_build_array('setting', name, setting) FROM pg_catalog.pg_settings WHERE name IN ({known});
 SELECT json_build_array('setting', 'version', setting) FROM pg_catalog.pg_settings WHERE name = 'server_version';
 SELECT json_build_array('setting', 'in_recovery', CASE WHEN pg_is_in_recovery() THEN 'on' ELSE 'off' END);
@@ -88,6 +101,8 @@ SELECT json_build_array('used', 'senders', count(*)) FROM pg_catalog.pg_stat_rep
 SELECT json_build_array('role', rolname) FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname;
 SELECT json_build_array('available', name) FROM pg_catalog.pg_available_extensions ORDER BY name;
 """.format(known=known)
+        + rights_postgresql.script(databases)
+    )
 
 
 def database_script(site: str = "") -> str:
@@ -118,6 +133,18 @@ SELECT json_build_array('routine', format('%I.%I', n.nspname, p.proname))
 SELECT json_build_array('extension', extname) FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql' ORDER BY extname;
 SELECT json_build_array('generated', format('%I.%I.%I', table_schema, table_name, column_name))
   FROM information_schema.columns WHERE is_generated = 'ALWAYS' ORDER BY 1::text;
+SELECT json_build_array('incomparable', {full}, (SELECT string_agg(a.attname, ', ') FROM pg_catalog.pg_attribute a
+       JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+       AND t.typname IN ('json', 'xml', 'point', 'line', 'polygon', 'path', 'box')))
+{listed}   AND c.relkind = 'r' ORDER BY 1::text;
+SELECT json_build_array('generated key', {full})
+{listed}   AND c.relkind IN ('r', 'p') AND EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_index i
+       ON i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)
+       WHERE a.attrelid = c.oid AND to_jsonb(a)->>'attgenerated' = 's') ORDER BY 1::text;
+SELECT json_build_array('extension table', format('%I (%I)', c.relname, x.extname)) FROM pg_catalog.pg_extension x
+  JOIN pg_catalog.pg_class c ON c.oid = ANY (x.extconfig) WHERE c.relkind = 'r' ORDER BY 1::text;
+SELECT json_build_array('event trigger', evtname) FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D';
+SELECT json_build_array('prepared', gid) FROM pg_catalog.pg_prepared_xacts WHERE database = current_database();
 SELECT json_build_array('large objects', count(*)) FROM pg_catalog.pg_largeobject_metadata;
 SELECT DISTINCT json_build_array('account', r.rolname)::text
   FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid
@@ -145,9 +172,10 @@ def parse(rows: Sequence[List[Any]], databases: Sequence[str]) -> Dict[str, Any]
         "used": {},
         "roles": [],
         "available_extensions": [],
+        "authentication": rights_postgresql.METHODS,
     }  # type: Dict[str, Any]
     for name in databases:
-        facts["databases"][name] = dict(EMPTY, engines={}, large_objects=0)
+        facts["databases"][name] = dict(EMPTY, engines={}, large_objects=0, incomparable={})
         facts["databases"][name].update((each, []) for each in LISTS)
     for kind, *values in rows:
         if kind == "setting":
@@ -160,6 +188,10 @@ def parse(rows: Sequence[List[Any]], databases: Sequence[str]) -> Dict[str, Any]
             facts["available_extensions"].append(values[0])
         elif kind == "database":
             _add_database(facts, values)
+    accounts, settings = rights_postgresql.parse(rows)
+    facts["accounts"] = rights.facts(accounts)
+    for name, setting in settings:
+        facts["databases"][name]["settings"].append(setting)
     return facts
 
 
@@ -179,6 +211,9 @@ def add_contents(database: Dict[str, Any], rows: Sequence[List[Any]]) -> bool:
             _add_table(database, values)
         elif kind == "large objects":
             database["large_objects"] = int(values[0])
+        elif kind == "incomparable":
+            if values[1]:
+                database["incomparable"][values[0]] = values[1]
         elif kind == "fence":
             fenced = int(values[0]) > 0
         elif kind in KINDS:

@@ -12,15 +12,17 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     mariadb,
     mysql,
     postgresql,
+    rights_mysql,
+    rights_postgresql,
     seed_mariadb,
     seed_mysql,
     seed_postgresql,
 )
 
 ENGINES = {
-    "mariadb": (mariadb, seed_mariadb),
-    "mysql": (mysql, seed_mysql),
-    "postgresql": (postgresql, seed_postgresql),
+    "mariadb": (mariadb, seed_mariadb, rights_mysql),
+    "mysql": (mysql, seed_mysql, rights_mysql),
+    "postgresql": (postgresql, seed_postgresql, rights_postgresql),
 }
 
 
@@ -32,6 +34,11 @@ def server(engine: str) -> Any:
 def seeder(engine: str) -> Any:
     """The engine's first copy: ``seed()`` and ``seeded()``."""
     return _of(engine)[1]
+
+
+def rights(engine: str) -> Any:
+    """The engine's accounts: ``Rights``, who they are and what they may do."""
+    return _of(engine)[2]
 
 
 def _of(engine: str) -> Any:

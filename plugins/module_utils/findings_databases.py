@@ -6,10 +6,11 @@
 import re
 from typing import Any, Dict, Iterator, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_postgresql
+from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_accounts, findings_postgresql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import INFO, INHIBITOR, WARNING, Finding, join
 
 LABELS = {"mariadb": "MariaDB", "mysql": "MySQL", "postgresql": "PostgreSQL"}
+PLANNED_USERS = {"mariadb": "mysql_users", "mysql": "mysql_users", "postgresql": "postgresql_users"}
 PACKAGES = {"mariadb": "mariadb-server", "mysql": "mysql-server", "postgresql": "postgresql"}
 START = {
     "mariadb": "Start it, and let root log in through its socket.",
@@ -21,6 +22,13 @@ START = {
 OLDEST = {"mariadb": (10, 2), "mysql": (8, 0), "postgresql": (10,)}
 # What each series of MySQL replicates to by its manual, beside itself.
 SERIES = ((5, 7), (8, 0), (8, 4), (9, 0))
+# Each session takes its own copy of these when it begins, so that setting them is not enough.
+WHOLE_ROWS = {
+    "binlog_format": "ROW",
+    "binlog_row_image": "FULL",
+    "binlog_row_value_options": "",
+    "binlog_transaction_compression": "OFF",
+}
 # What every server has that is told nothing else.
 USUAL_IDS = {"server_id": "1", "gtid_domain_id": "0"}
 
@@ -71,6 +79,7 @@ def _wrong_engine(engine: str, server: Dict[str, Any]) -> Iterator[Finding]:
 def _of_server(facts: Dict[str, Any], engine: str, server: Dict[str, Any]) -> Iterator[Finding]:
     for name in facts["site"]["engines"][engine]:
         yield from _of_database(engine, server, name)
+    yield from findings_accounts.source(engine, facts["site"], server)
     yield from _old_source(engine, server)
     for host, target in sorted(facts["targets"].items()):
         if "database" in target.get("groups", []) and not target.get("unreachable"):
@@ -79,6 +88,14 @@ def _of_server(facts: Dict[str, Any], engine: str, server: Dict[str, Any]) -> It
         yield from findings_postgresql.source(facts, server)
     else:
         yield from _binary_log(engine, server["settings"])
+        if server.get("log_filtered"):
+            yield Finding(
+                "database.binary_log_filtered",
+                INHIBITOR,
+                "The source's binary log leaves databases out",
+                "binlog-do-db or binlog-ignore-db is set.",
+                "Remove both from /etc/mysql and restart the server in a quiet hour.",
+            )
     if server["other_databases"]:
         yield Finding(
             "database.shared_server",
@@ -125,6 +142,23 @@ def _of_database(engine: str, server: Dict[str, Any], name: str) -> Iterator[Fin
             "Tables of {0} without primary key: {1}. If they change during the switchover, nothing can "
             "be proven of them.{2}".format(name, join(database["without_key"]), identity),
             "Give each a primary key, or waive this if nothing writes to them.",
+        )
+    if database.get("versioned"):
+        yield Finding(
+            "database.history",
+            INHIBITOR,
+            "The history of tables does not come along",
+            "System-versioned tables of {0}: {1}. The target has their present rows, and keeps history from the copy "
+            "on.".format(name, join(database["versioned"])),
+            "Keep a dump of the history (mariadb-dump --dump-history), then waive this.",
+        )
+    if engine == "mysql" and database["vectors"]:
+        yield Finding(
+            "database.vectors",
+            INHIBITOR,
+            "Changes of tables cannot be read from the log",
+            "Tables of {0} with VECTOR columns: {1}.".format(name, join(database["vectors"])),
+            "Waive this if nothing writes to them on the day of the switchover.",
         )
     if database["events"]:
         yield Finding(
@@ -192,6 +226,8 @@ def _between(
             "The source runs {0}, {1} has {2}; replication goes to newer servers only.".format(ours, host, theirs),
             "Install at least the source's version on the target.",
         )
+    planned = dict(planned, version=version(theirs), users=planned.get(PLANNED_USERS[engine], []))
+    yield from findings_accounts.target(engine, facts["site"], server, host, known, planned)
     if engine == "postgresql":
         yield from findings_postgresql.target(facts, server, host, known, planned)
     else:
@@ -233,6 +269,22 @@ def _mysql_target(
                     ),
                     "Give the target another one in mysql_settings.",
                 )
+    if ours.get("server_uuid") and ours["server_uuid"] == theirs.get("server_uuid"):
+        yield Finding(
+            "database.same_server_uuid",
+            INHIBITOR,
+            "One server is a clone of the other",
+            "server_uuid is {0} on the source and on {1}.".format(ours["server_uuid"], host),
+            "Remove auto.cnf from the target's data directory and restart it.",
+        )
+    if theirs.get("super_read_only") == "ON":
+        yield Finding(
+            "database.read_only",
+            INHIBITOR,
+            "The target takes no copy",
+            "super_read_only is ON on {0}.".format(host),
+            "SET PERSIST super_read_only = OFF, read_only = OFF on the target.",
+        )
     case = "lower_case_table_names"
     if case in ours and case in theirs and ours[case] != theirs[case]:
         yield Finding(
@@ -276,7 +328,15 @@ def _binary_log_of_mysql(settings: Dict[str, str]) -> Iterator[Finding]:
             "Remove skip-log-bin and disable-log-bin from /etc/mysql, and restart the server in a quiet hour.",
         )
         return
-    for name, wanted in (("binlog_format", "ROW"), ("binlog_row_image", "FULL")):
+    if settings.get("performance_schema", "ON") != "ON":
+        yield Finding(
+            "database.performance_schema_off",
+            INHIBITOR,
+            "It cannot be known who writes on the source",
+            "performance_schema is {0}.".format(settings["performance_schema"]),
+            "Remove performance_schema=OFF from /etc/mysql and restart the server in a quiet hour.",
+        )
+    for name, wanted in WHOLE_ROWS.items():
         if settings.get(name, wanted) != wanted:
             yield Finding(
                 "database.binary_log_partial",

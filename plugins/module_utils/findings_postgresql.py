@@ -29,7 +29,7 @@ def contents(name: str, database: Dict[str, Any]) -> Iterator[Finding]:
             "Unlogged tables of {0}: {1}. The target has what the first copy brought.".format(
                 name, join(database["unlogged"])
             ),
-            "ALTER TABLE … SET LOGGED on the source, or waive this if their rows may be lost.",
+            "ALTER TABLE … SET LOGGED on the source, or waive this if nothing writes to them: their rows are compared.",
         )
     if database["large_objects"]:
         yield Finding(
@@ -48,6 +48,59 @@ def contents(name: str, database: Dict[str, Any]) -> Iterator[Finding]:
                 name, join(database["foreign_tables"])
             ),
             "Let the target reach their servers with the same accounts, then waive this.",
+        )
+    for table in sorted(set(database["without_key"]) & set(database["incomparable"])):
+        yield Finding(
+            "database.without_key_or_equality",
+            INHIBITOR,
+            "Changes of a table cannot be applied",
+            "{0} of {1} has no key, and {2} of a type that cannot be compared: an UPDATE or DELETE of it stops the "
+            "replication.".format(table, name, database["incomparable"][table]),
+            "Give it a primary key, or waive this if nothing changes in it.",
+        )
+    for key, found, title, reason, remedy in (
+        (
+            "database.generated_key",
+            database["generated_keys"],
+            "Keys are not sent",
+            "Tables of {0} whose key has a generated column: {1}.",
+            "Choose another primary key.",
+        ),
+        (
+            "database.prepared_transactions",
+            database["prepared"],
+            "Transactions wait to be committed",
+            "Prepared transactions of {0}: {1}. The first copy waits for them, and so does the fence.",
+            "COMMIT PREPARED or ROLLBACK PREPARED on the source.",
+        ),
+    ):
+        if found:
+            yield Finding(key, INHIBITOR, title, reason.format(name, join(found)), remedy)
+    for key, found, title, reason, remedy in (
+        (
+            "database.extension_tables",
+            database["extension_tables"],
+            "Tables of extensions are not replicated",
+            "Those of {0}: {1}. The target has what the first copy brought of your own rows in them.",
+            "Add none until the switchover, or add them on both sides.",
+        ),
+        (
+            "database.event_triggers",
+            database["event_triggers"],
+            "Event triggers see what is made for the move",
+            "Those of {0}: {1}. They run at our own CREATE TRIGGER and CREATE PUBLICATION.",
+            "Make sure that they let these pass, or disable them for the move.",
+        ),
+    ):
+        if found:
+            yield Finding(key, WARNING, title, reason.format(name, join(found)), remedy)
+    if database["settings"]:
+        yield Finding(
+            "database.settings",
+            WARNING,
+            "A database has settings of its own",
+            "They are no part of the copy: {0}.".format(join(database["settings"])),
+            "ALTER DATABASE … SET on the target, where the application needs them.",
         )
     if database["materialized_views"]:
         yield Finding(
@@ -122,7 +175,7 @@ def target(
         if ours["exists"]:
             yield from _extensions(name, ours, host, known)
             yield from _text(name, ours, host, known.get("databases", {}).get(name, {}))
-            yield from _roles(name, ours, host, known, planned)
+            yield from _roles(facts["site"], name, server, host, known, planned)
 
 
 def _capacity(
@@ -210,10 +263,18 @@ def _text(name: str, ours: Dict[str, Any], host: str, theirs: Dict[str, Any]) ->
 
 
 def _roles(
-    name: str, ours: Dict[str, Any], host: str, known: Dict[str, Any], planned: Dict[str, Any]
+    site: Dict[str, Any],
+    name: str,
+    server: Dict[str, Any],
+    host: str,
+    known: Dict[str, Any],
+    planned: Dict[str, Any],
 ) -> Iterator[Finding]:
-    # Those of the inventory come with prepare.yml.
-    missing = sorted(set(ours["accounts"]) - set(known.get("roles", [])) - set(planned.get("postgresql_users", [])))
+    # Those of the inventory come with prepare.yml, others with replicate.yml unless they are to stay.
+    come = set() if site["accounts"] != "copy" else set(server["accounts"]) - set(site["accounts_left"])
+    missing = sorted(
+        set(server["databases"][name]["accounts"]) - set(known.get("roles", [])) - set(planned["users"]) - come
+    )
     if missing:
         yield Finding(
             "database.roles_missing",
@@ -222,7 +283,8 @@ def _roles(
             "Of those that own or may do something in database {0}, neither {1} nor postgresql_users has {2}.".format(
                 name, host, join(missing)
             ),
-            "Add them to postgresql_users, or take away what they have (REASSIGN OWNED, DROP OWNED) on the source; "
+            "Add them to postgresql_users, let replicate.yml bring them (site_accounts, site_accounts_left), or take "
+            "away what they have (REASSIGN OWNED, DROP OWNED) on the source; "
             "the copy gives everything to its owner.",
         )
 

@@ -304,6 +304,33 @@ class MariaDB(Database):
             self._named = (time.monotonic(), found)
         return self._named[1]
 
+    # Sequences. The next value of each is in the log and replicates; it is looked at, and set where it differs.
+
+    def counters(self) -> Dict[str, int]:
+        """The value from which each sequence goes on."""
+        names = self.rows(
+            "SELECT table_schema AS db, table_name AS name FROM information_schema.tables "
+            "WHERE table_type = 'SEQUENCE' AND table_schema IN %s",
+            [self.databases],
+        )
+        qualified = ["{0}.{1}".format(quote_mysql(row["db"]), quote_mysql(row["name"])) for row in names]
+        return {name: int(self.value("SELECT next_not_cached_value FROM {0}".format(name))) for name in qualified}
+
+    def take_counters(self, origin: "Database") -> int:
+        """Set the sequences that differ to the origin's values, and look again; how many there are."""
+        assert isinstance(origin, MariaDB)
+        wanted, here = origin.counters(), self.counters()
+        missing = sorted(set(wanted) - set(here))
+        if missing:
+            raise RuntimeError("sequence {0} is missing".format(missing[0]))
+        differing = [name for name in sorted(wanted) if wanted[name] != here[name]]
+        for name in differing:
+            # SETVAL() never goes back.
+            self.unlogged("ALTER SEQUENCE {0} RESTART {1:d}".format(name, wanted[name]))
+        if differing and self.counters() != {**here, **wanted}:
+            raise RuntimeError("sequence {0} could not be set".format(differing[0]))
+        return len(wanted)
+
     # Keys that are wider on the target than on the source.
 
     def widenable(self, tables: Sequence[str]) -> List[str]:
@@ -525,12 +552,16 @@ class MariaDB(Database):
             "WHERE JSON_EXTRACT(Priv, '$.account_locked') = true"
         )
 
-    def lock_accounts(self, locked: bool) -> int:
-        """Lock or unlock the site's accounts on this server alone; how many. What was locked before stays so."""
+    def make_locked(self) -> None:
+        """Where the accounts are kept that ``lock_accounts(False)`` is to unlock."""
         self.unlogged(
             "CREATE TABLE IF NOT EXISTS {0}.locked (user CHAR(128) NOT NULL, host CHAR(255) CHARACTER SET ascii "
             "NOT NULL, PRIMARY KEY (user, host)) ENGINE=InnoDB COLLATE utf8mb4_bin".format(self.schema)
         )
+
+    def lock_accounts(self, locked: bool) -> int:
+        """Lock or unlock the site's accounts on this server alone; how many. What was locked before stays so."""
+        self.make_locked()
         if locked:
             already = {(row["user"], row["host"]) for row in self.locked_accounts()}
             accounts = [row for row in self.accounts() if (row["user"], row["host"]) not in already]

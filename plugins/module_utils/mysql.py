@@ -14,9 +14,9 @@ from the other side.
 
 import time
 import uuid
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Set, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import binlog, mysql_obstacles
+from ansible_collections.ocpizza.cutover.plugins.module_utils import binlog
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, Database, Link, TableName
 from ansible_collections.ocpizza.cutover.plugins.module_utils.gtids import (
     count_of,
@@ -34,25 +34,7 @@ Account = Tuple[str, str]
 
 # Set without a restart; what they are now is asked first.
 WANTED = {"binlog_row_metadata": "FULL"}
-SETTINGS = (
-    *WANTED,
-    "binlog_row_image",
-    "binlog_row_value_options",
-    "version",
-    "server_id",
-    "server_uuid",
-    "log_bin",
-    "log_replica_updates",
-    "binlog_transaction_compression",
-    "binlog_format",
-    "gtid_mode",
-    "enforce_gtid_consistency",
-    "gtid_executed",
-    "performance_schema",
-    "event_scheduler",
-    "lower_case_table_names",
-    "super_read_only",
-)
+SETTINGS = (*WANTED, "server_id", "server_uuid", "gtid_mode", "enforce_gtid_consistency")
 # More empty transactions than this are not written into a log that others read as well.
 MOST_SKIPPED = 20000
 
@@ -76,44 +58,16 @@ class MySQL(MariaDB):
         server.rows("SET SESSION innodb_lock_wait_timeout = 1, SESSION information_schema_stats_expiry = 0")
         return server
 
+    def take_counters(self, origin: Database) -> int:
+        """There are no sequences."""
+        return 0
+
     # What the servers must be like.
 
     def settings(self) -> Dict[str, str]:
         """The server's global settings that matter here; one that its version does not have is not there."""
         found = self.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN %s", [SETTINGS])
         return {row["Variable_name"]: str(row["Value"]) for row in found}
-
-    def facts(self) -> Dict[str, Any]:
-        """What ``mysql_obstacles`` decides by."""
-        tables = self.rows(
-            "SELECT t.table_schema AS db, t.table_name AS tbl, t.engine AS engine, EXISTS (SELECT 1 FROM "
-            "information_schema.statistics s WHERE s.table_schema = t.table_schema AND s.table_name = t.table_name "
-            "AND s.index_name = 'PRIMARY') AS keyed, EXISTS (SELECT 1 FROM information_schema.columns c WHERE "
-            "c.table_schema = t.table_schema AND c.table_name = t.table_name AND c.data_type = 'vector') AS vectors "
-            "FROM information_schema.tables t WHERE t.table_type = 'BASE TABLE' AND t.table_schema IN %s "
-            "ORDER BY 1, 2",
-            [self.databases],
-        )
-        log = self.rows("SHOW BINARY LOG STATUS") if self._since((8, 2)) else self.rows("SHOW MASTER STATUS")
-        return {
-            "settings": self.settings(),
-            "tables": tables,
-            "events": [row["name"] for row in self.events() if row["status"] == "ENABLED"],
-            "log_filtered": any(row["Binlog_Do_DB"] or row["Binlog_Ignore_DB"] for row in log),
-            "channels": [
-                {"name": row["Channel_Name"], "of": row["Source_UUID"], "auto": bool(row["Auto_Position"])}
-                for row in self.channels()
-            ],
-            "replicas": [row["Replica_UUID"] for row in self.rows("SHOW REPLICAS")],
-            "own_channel": self.name,
-        }
-
-    def obstacles(self, target: Optional["MySQL"] = None) -> List[Dict[str, str]]:
-        """What stands in the way of replication from here to the target, and what to do about it."""
-        return mysql_obstacles.obstacles(self.facts(), target.facts() if target else None)
-
-    def _since(self, version: Tuple[int, int]) -> bool:
-        return tuple(int(part) for part in str(self.value("SELECT VERSION()")).split(".")[:2]) >= version
 
     def prepare(self, other: Database, patience: float = 60.0) -> List[str]:
         """Set what replication needs, all of it without a restart; what was changed.

@@ -7,10 +7,8 @@
 The fence is in ``postgresql_fence.py``; marker, publications, slots and changes are in ``postgresql_log.py``.
 """
 
-import functools
 from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import postgresql_obstacles
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, Link, Progress
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_postgresql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_fence import FENCE_STATE, table_name
@@ -272,19 +270,6 @@ class PostgreSQL(LoggedServer, Database):
     def let_keys_grow(self) -> int:
         """Let sequences go on beyond what the other side can hold; how many."""
         return Widener(self).lift()
-
-    def obstacles(self, target: Optional["PostgreSQL"] = None) -> List[Dict[str, str]]:
-        """What stands in the way of moving from this server, or is left behind: {'key', 'title', 'remedy'}."""
-        found = []  # type: List[Dict[str, str]]
-        for database in self.databases:
-            sides = [
-                None if side is None else postgresql_obstacles.facts_of(functools.partial(side.rows, database))
-                for side in (self, target)
-            ]
-            for one in postgresql_obstacles.obstacles(sides[0] or {}, sides[1], len(self.databases)):
-                if one not in found:
-                    found.append(one)
-        return found
 
     # Accounts.
 

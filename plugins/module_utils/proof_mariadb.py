@@ -364,9 +364,13 @@ def position(connection: Any) -> str:
 
 
 SCHEMA_QUERIES = {
+    "database": (
+        "SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA "
+        "WHERE SCHEMA_NAME=%s"
+    ),
     "column": (
         "SELECT CONCAT(TABLE_NAME,'.',COLUMN_NAME), COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, "
-        "CHARACTER_SET_NAME, COLLATION_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS "
+        "CHARACTER_SET_NAME, COLLATION_NAME, GENERATION_EXPRESSION, COLUMN_COMMENT FROM information_schema.COLUMNS "
         "WHERE TABLE_SCHEMA=%s"
     ),
     "index": (
@@ -375,22 +379,45 @@ SCHEMA_QUERIES = {
         "FROM information_schema.STATISTICS WHERE TABLE_SCHEMA=%s GROUP BY TABLE_NAME, INDEX_NAME"
     ),
     "foreign key": (
-        "SELECT CONCAT(TABLE_NAME,'.',CONSTRAINT_NAME), UPDATE_RULE, DELETE_RULE, REFERENCED_TABLE_NAME "
-        "FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA=%s"
+        "SELECT CONCAT(r.TABLE_NAME,'.',r.CONSTRAINT_NAME), r.UPDATE_RULE, r.DELETE_RULE, r.REFERENCED_TABLE_NAME, "
+        "(SELECT GROUP_CONCAT(CONCAT(k.COLUMN_NAME,'=',k.REFERENCED_COLUMN_NAME) ORDER BY k.ORDINAL_POSITION) "
+        "FROM information_schema.KEY_COLUMN_USAGE k WHERE k.CONSTRAINT_SCHEMA=r.CONSTRAINT_SCHEMA "
+        "AND k.CONSTRAINT_NAME=r.CONSTRAINT_NAME AND k.TABLE_NAME=r.TABLE_NAME) "
+        "FROM information_schema.REFERENTIAL_CONSTRAINTS r WHERE r.CONSTRAINT_SCHEMA=%s"
     ),
     "table": (
-        "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COLLATION FROM information_schema.TABLES WHERE TABLE_SCHEMA=%s"
+        "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COLLATION, TABLE_COMMENT FROM information_schema.TABLES "
+        "WHERE TABLE_SCHEMA=%s"
+    ),
+    "partition": (
+        "SELECT CONCAT_WS('.',TABLE_NAME,PARTITION_NAME,SUBPARTITION_NAME), PARTITION_METHOD, PARTITION_EXPRESSION, "
+        "PARTITION_DESCRIPTION, SUBPARTITION_METHOD, SUBPARTITION_EXPRESSION FROM information_schema.PARTITIONS "
+        "WHERE PARTITION_NAME IS NOT NULL AND TABLE_SCHEMA=%s"
+    ),
+    "check": (
+        "SELECT CONCAT(TABLE_NAME,'.',CONSTRAINT_NAME), CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS "
+        "WHERE CONSTRAINT_SCHEMA=%s"
+    ),
+    "view": (
+        "SELECT TABLE_NAME, DEFINER, SECURITY_TYPE, CHECK_OPTION, VIEW_DEFINITION FROM information_schema.VIEWS "
+        "WHERE TABLE_SCHEMA=%s"
     ),
     "trigger": (
-        "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, SHA2(ACTION_STATEMENT,256) "
-        "FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=%s"
+        "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, SHA2(ACTION_STATEMENT,256), "
+        "DEFINER, SQL_MODE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=%s"
     ),
     "routine": (
-        "SELECT CONCAT(ROUTINE_TYPE,' ',ROUTINE_NAME), SHA2(ROUTINE_DEFINITION,256), SQL_DATA_ACCESS, SECURITY_TYPE "
-        "FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA=%s"
+        "SELECT CONCAT(ROUTINE_TYPE,' ',ROUTINE_NAME), SHA2(ROUTINE_DEFINITION,256), SQL_DATA_ACCESS, SECURITY_TYPE, "
+        "IS_DETERMINISTIC, DEFINER, SQL_MODE, ROUTINE_COMMENT FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA=%s"
     ),
+    "parameter": (
+        "SELECT CONCAT(ROUTINE_TYPE,' ',SPECIFIC_NAME,'.',ORDINAL_POSITION), PARAMETER_MODE, PARAMETER_NAME, "
+        "DTD_IDENTIFIER FROM information_schema.PARAMETERS WHERE SPECIFIC_SCHEMA=%s"
+    ),
+    # On the side that the site is not on its events are off; what the site itself has turned off is off on both.
     "event": (
-        "SELECT EVENT_NAME, EVENT_TYPE, INTERVAL_VALUE, INTERVAL_FIELD, SHA2(EVENT_DEFINITION,256) "
+        "SELECT EVENT_NAME, EVENT_TYPE, INTERVAL_VALUE, INTERVAL_FIELD, SHA2(EVENT_DEFINITION,256), STATUS='DISABLED', "
+        "EXECUTE_AT, STARTS, ENDS, TIME_ZONE, ON_COMPLETION, DEFINER, SQL_MODE, EVENT_COMMENT "
         "FROM information_schema.EVENTS WHERE EVENT_SCHEMA=%s"
     ),
 }
@@ -411,10 +438,16 @@ MYSQL_QUERIES = {
 }
 
 
-def normalised(value: Any) -> str:
+SEQUENCES = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE='SEQUENCE' AND TABLE_SCHEMA=%s"
+SEQUENCE = "SELECT start_value, minimum_value, maximum_value, increment, cache_size, cycle_option FROM {0}.{1}"
+
+
+def normalised(value: Any, kind: str = "") -> str:
     """One spelling for what versions spell differently."""
     if value is None:
         return "NULL"
+    if kind == "view":
+        value = re.sub(r"[\s()]+", " ", _text(value)).strip()
     # MySQL reads _utf8mb4'x' beside a latin1 column, and from then on writes it as _latin1'x'.
     text = re.sub(r"\b_[a-z0-9]+(?=\\')", "", _text(value))
     return re.sub(r"\butf8(?=\b|_(?!mb))", "utf8mb3", text)
@@ -428,5 +461,9 @@ def schema(connection: Any, database: str) -> Dict[Tuple[str, str], str]:
         for row in fetch(connection, (query, (database,))):
             name = _text(row[0])
             if not OWN_OBJECTS.match(name):
-                found[(kind, name)] = " ".join(normalised(value) for value in row[1:])
+                found[(kind, name)] = " ".join(normalised(value, kind) for value in row[1:])
+    # MySQL has none.
+    for (name,) in fetch(connection, (SEQUENCES, (database,))):
+        (row,) = fetch(connection, (SEQUENCE.format(quote(database), quote(name)), ()))
+        found[("sequence", name)] = " ".join(normalised(value) for value in row)
     return found

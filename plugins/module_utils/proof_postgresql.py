@@ -358,10 +358,60 @@ _SITE = (
 )
 _ACL = (
     "(SELECT string_agg(DISTINCT concat_ws(' ', CASE WHEN x.grantee = 0 THEN 'PUBLIC' "
-    "ELSE x.grantee::regrole::text END, x.privilege_type), ', ') FROM aclexplode(coalesce({0}.{1}, "
+    "ELSE x.grantee::regrole::text END, x.privilege_type, CASE WHEN x.is_grantable AND x.grantee <> x.grantor "
+    "THEN 'grantable' END), ', ') FROM aclexplode(coalesce({0}.{1}, "
     "acldefault({2}, {0}.{3}))) x WHERE x.privilege_type <> 'MAINTAIN')"
 )
+# What is not defined in words anywhere: that it is there has to do.
+_OTHERS = (
+    *("pg_operator", "pg_cast", "pg_opclass", "pg_opfamily", "pg_conversion", "pg_language", "pg_transform"),
+    *("pg_ts_config", "pg_ts_dict", "pg_ts_parser", "pg_ts_template", "pg_am", "pg_foreign_data_wrapper"),
+    *("pg_foreign_server", "pg_user_mapping"),
+)
+# Objects of the server itself have lower numbers.
+_MADE = "{0}.oid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.objid = {0}.oid AND e.deptype = 'e')"
 SCHEMA_QUERIES = {
+    # The one that every database has belongs to another role in each version.
+    "schema": (
+        "SELECT 'schema', n.nspname, '', n.nspowner::regrole, "
+        + _ACL.format("n", "nspacl", "'n'", "nspowner")
+        + " FROM pg_namespace n WHERE n.nspname <> 'public' AND "
+        + _SITE.format("n")
+    ),
+    "default privileges": (
+        "SELECT 'default privileges', concat_ws(' ', d.defaclrole::regrole, n.nspname), d.defaclobjtype, "
+        "(SELECT string_agg(concat_ws(' ', CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, "
+        "x.privilege_type), ', ' ORDER BY 1) FROM aclexplode(d.defaclacl) x WHERE x.privilege_type <> 'MAINTAIN') "
+        "FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace"
+    ),
+    "collation": (
+        "SELECT n.nspname, c.collname, '', c.collprovider, c.collisdeterministic, coalesce(to_jsonb(c)->>'colllocale', "
+        "to_jsonb(c)->>'colliculocale', c.collcollate) FROM pg_collation c "
+        "JOIN pg_namespace n ON n.oid = c.collnamespace WHERE " + _SITE.format("c")
+    ),
+    "rule": (
+        "SELECT n.nspname, c.relname, r.rulename, r.ev_enabled, pg_get_ruledef(r.oid) FROM pg_rewrite r "
+        "JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE r.rulename <> '_RETURN' AND " + _SITE.format("c")
+    ),
+    "statistics": (
+        "SELECT n.nspname, s.stxname, '', pg_get_statisticsobjdef(s.oid) FROM pg_statistic_ext s "
+        "JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE " + _SITE.format("s")
+    ),
+    "comment": (
+        "SELECT 'comment', pg_describe_object(d.classoid, d.objoid, d.objsubid), '', d.description "
+        "FROM (SELECT s.*, s.objoid AS oid FROM pg_description s) d WHERE d.classoid <> 'pg_extension'::regclass "
+        "AND d.description NOT LIKE 'ocpizza.cutover%' AND " + _MADE.format("d")
+    ),
+    "object": " UNION ALL ".join(
+        "SELECT 'object', pg_describe_object('{0}'::regclass, o.oid, 0), '' FROM {0} o WHERE ".format(catalogue)
+        + _MADE.format("o")
+        for catalogue in _OTHERS
+    ),
+    "large objects": (
+        "SELECT 'large objects', 'all', '', (SELECT count(*) FROM pg_largeobject_metadata), "
+        "md5(string_agg(concat_ws(':', loid, pageno, md5(data)), ',' ORDER BY loid, pageno)) FROM pg_largeobject"
+    ),
     "table": (
         "SELECT n.nspname, c.relname, '', c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, "
         "pg_get_expr(c.relpartbound, c.oid), CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END, "
@@ -372,7 +422,9 @@ SCHEMA_QUERIES = {
     ),
     "column": (
         "SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, "
-        "a.attgenerated, pg_get_expr(d.adbin, d.adrelid), CASE WHEN o.collprovider <> 'd' THEN o.collname END "
+        "a.attgenerated, pg_get_expr(d.adbin, d.adrelid), CASE WHEN o.collprovider <> 'd' THEN o.collname END, "
+        "(SELECT string_agg(concat_ws(' ', CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, "
+        "x.privilege_type), ', ' ORDER BY 1) FROM aclexplode(a.attacl) x) "
         "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
         "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
         "LEFT JOIN pg_collation o ON o.oid = a.attcollation "
@@ -416,8 +468,10 @@ SCHEMA_QUERIES = {
     "type": (
         "SELECT n.nspname, t.typname, '', t.typtype, t.typnotnull, t.typdefault, "
         "CASE WHEN t.typbasetype <> 0 THEN format_type(t.typbasetype, t.typtypmod) END, "
-        "(SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid) "
-        "FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype IN ('e', 'd', 'r') AND "
+        "(SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid), "
+        "t.typowner::regrole, "
+        + _ACL.format("t", "typacl", "'T'", "typowner")
+        + " FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype IN ('e', 'd', 'r') AND "
         + _SITE.format("t")
     ),
     "policy": (
@@ -438,6 +492,9 @@ def normalised(kind: str, value: Any) -> str:
     if kind == "view":
         text = re.sub(r'(?:"(?:[^"]|"")*"|[A-Za-z_][\w$]*)\.', "", text)
         text = re.sub(r"[\s()]+", " ", text).strip()
+    if kind == "collation":
+        # From 16 on a language tag is kept without what goes without saying.
+        text = re.sub(r"-true(?=-|\Z)", "", text)
     return text
 
 

@@ -79,12 +79,28 @@ databases:
   description: >-
     For each database whether it exists, its size in bytes, an estimate of its rows, charset and collation, and the
     names of tables, tables without key, views, triggers, routines, events and those enabled, accounts; for MariaDB
-    and MySQL the tables by engine; for PostgreSQL, whose names are those that SQL takes, also unlogged and foreign
-    tables, materialized views, sequences, extensions, generated columns and the number of large objects.
+    and MySQL the tables by engine, those with vectors and with a history; for PostgreSQL, whose names are those that
+    SQL takes, also unlogged and foreign tables, materialized views, sequences, extensions, generated columns, settings
+    of the database, what does not replicate, and the number of large objects.
   type: dict
   returned: success
 other_databases:
   description: Databases on the server that are not the site's.
+  type: list
+  returned: success
+accounts:
+  description: >-
+    The server's accounts but its own, by name, each with C(user), C(host), C(login), C(methods) (authentication
+    plugins), C(rights) on the site's databases, C(everywhere) (rights beyond them), C(owns) (what runs as it or belongs
+    to it) and whether it C(exists). Never a password or its hash.
+  type: dict
+  returned: success
+log_filtered:
+  description: Whether the binary log leaves databases out; never for PostgreSQL, which has none.
+  type: bool
+  returned: success
+authentication:
+  description: Authentication plugins of the server; for PostgreSQL how a password may be kept.
   type: list
   returned: success
 used:
@@ -113,10 +129,13 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (  # noqa: 
     client_postgresql,
     database_facts,
     database_facts_postgresql,
+    findings_databases,
+    rights,
+    rights_mysql,
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.table_counts import RefusedError  # noqa: E402
 
-STATE = {"changed": False, "installed": False, "running": False, "error": "", "fenced": False}
+STATE = {"changed": False, "installed": False, "running": False, "error": "", "fenced": False, "log_filtered": False}
 REFUSED = "The database server refused a question: {0}. Run the task as root."
 
 
@@ -150,11 +169,28 @@ def read_mysql(module):
     if output is None:
         module.fail_json(msg=REFUSED.format(error))
     result.update(database_facts.parse(output, databases))
+    result.update(read_accounts(module, ask, version))
+    # Its name has changed; either is refused by servers that do not know it.
+    status = [ask("SHOW {0} STATUS".format(name))[0] for name in ("MASTER", "BINARY LOG")]
+    result["log_filtered"] = any(any(line.split("\t")[2:4]) for line in "".join(filter(None, status)).split("\n"))
     schema = result.pop("fence_schema", "")
     if schema:
         count, _error = ask("SELECT JSON_ARRAY(COUNT(*)) FROM `{0}`.fence".format(schema))  # noqa: S608 - a-z, 0-9, _
         result["fenced"] = bool(count and json.loads(count)[0])
     return result
+
+
+def read_accounts(module, ask, version):
+    """Who may do what in the databases; servers that are too old for a move are not asked."""
+    flavour, databases = findings_databases.flavour(version), module.params["databases"]
+    if findings_databases.version(version) < findings_databases.OLDEST[flavour]:
+        return {}
+    output, error = ask(*rights_mysql.queries(databases, flavour))
+    if output is None:
+        module.fail_json(msg=REFUSED.format(error))
+    rows = [json.loads(line) for line in output.split("\n") if line.startswith("[")]
+    accounts, methods = rights_mysql.parse(rows, databases)
+    return {"accounts": rights.facts(accounts), "authentication": methods}
 
 
 def read_postgresql(module):
@@ -166,7 +202,7 @@ def read_postgresql(module):
     result["installed"] = True
     try:
         client = client_postgresql.Client(module, module.params["port"], module.params["socket"])
-        rows = client.ask(database_facts_postgresql.server_script())
+        rows = client.ask(database_facts_postgresql.server_script(databases))
     except RefusedError as error:
         return dict(result, error=str(error))
     result["running"] = True

@@ -13,7 +13,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -22,6 +23,7 @@ import pytest
 from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb, seed_mariadb
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
+from tests.integration import rights
 from tests.integration import test_proof as servers
 from tests.lab.docker import docker
 
@@ -296,3 +298,37 @@ def test_a_password_that_the_server_quotes_is_not_told(house: House) -> None:
             house.server.rows(statement, [password])
         assert "s3cret" in str(raised.value)
         assert words(raised.value).endswith("near ''x', MASTER_PASSWORD=***, MASTER_SSL=1' at line 1 (1064)")
+
+
+def test_accounts_come_with_their_rights_and_go(
+    ports: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"host": "127.0.0.1", "user": servers.ACCESS, "password": servers.ACCESS}
+    sides = {side: dict(own, port=ports[suite]) for side, suite in (("source", "bullseye"), ("target", "trixie"))}
+    made = rights.House("mariadb", sides, tmp_path, monkeypatch)
+    try:
+        rights.hosts_and_those_left(made)
+        with suppress(pymysql.MySQLError):
+            run(made.root["source"], "INSTALL SONAME 'auth_ed25519'")
+        rights.a_plugin_that_is_not_there(
+            made, "ed25519", "CREATE USER weird@'%' IDENTIFIED VIA ed25519 USING PASSWORD('x') OR unix_socket"
+        )
+        rights.accounts_come_and_go(made)
+    finally:
+        made.close()
+
+
+def test_sequences_are_set_to_the_exact_value(ports: dict[str, int]) -> None:
+    with ExitStack() as open_clients:
+        source, target = (House(ports[suite], open_clients) for suite in servers.SUITES)
+        for house in (source, target):
+            run(house.root, "CREATE SEQUENCE `num%bers` INCREMENT BY 2", "CREATE SEQUENCE empty CACHE 0")
+        assert target.server.take_counters(source.server) == 2
+        run(source.root, "SELECT NEXTVAL(`num%bers`)", "SELECT NEXTVAL(empty)", "SELECT NEXTVAL(empty)")
+        run(target.root, "SELECT SETVAL(`num%bers`, 99999)")
+        assert target.server.take_counters(source.server) == 2
+        assert target.server.counters() == source.server.counters()
+        assert source.server.counters()[f"{D}.`empty`"] == 3
+        run(target.root, "DROP SEQUENCE empty")
+        with pytest.raises(RuntimeError, match=r"sequence .*empty` is missing"):
+            target.server.take_counters(source.server)

@@ -10,6 +10,7 @@ The tests build on each other, in this order. KEEP=1 leaves the two containers u
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
@@ -22,6 +23,7 @@ import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     agent_archive,
+    database_facts,
     mysql,
     proof,
     seed_mysql,
@@ -31,6 +33,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import FENCE_ERRNO
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mysql import MySQL
 from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Tracker
+from tests.integration import contents, rights
 from tests.integration import mysql_servers as servers
 from tests.lab.docker import docker, execute
 
@@ -192,15 +195,24 @@ def target(pair: Pair) -> Iterator[MySQL]:
     database.connection.close()
 
 
-def obstacles(source: MySQL, target: MySQL) -> list[str]:
-    return [each["key"].split(".")[1] for each in source.obstacles(target)]
+def told(source: MySQL) -> dict[str, Any]:
+    """What the check learns of the database."""
+    lines = [
+        str(value)
+        for query in database_facts.queries([NAME])[1:]
+        for row in source.rows(query)
+        for value in row.values()
+    ]
+    found: dict[str, Any] = database_facts.parse("\n".join(lines), [NAME])["databases"][NAME]
+    return found
 
 
-def test_obstacles_are_named(source: MySQL, target: MySQL) -> None:
-    assert obstacles(source, target) == ["vectors", "events"]
+def test_what_the_check_learns(source: MySQL, target: MySQL) -> None:
     source.rows(f"CREATE TABLE {D}.old (a INT) ENGINE=MyISAM")
     try:
-        assert obstacles(source, target) == ["engine_not_transactional", "table_without_key", "vectors", "events"]
+        found = told(source)
+        assert (found["vectors"], found["events_enabled"]) == (["vectors"], ["tick"])
+        assert (found["engines"]["MyISAM"], found["without_key"]) == (["old"], ["old"])
         with pytest.raises(SeedFailed, match=r"old is MyISAM\. ALTER TABLE"):
             seed_mysql.refuse(source, target)
     finally:
@@ -703,7 +715,6 @@ def test_a_second_site_of_the_same_pair_is_refused(pair: Pair, source: MySQL) ->
     second = MySQL.open_server(pair.credentials("target"), "second", [NEIGHBOUR], "target")
     with pytest.raises(RuntimeError, match="cutover_oc_shop brings another site from the same server"):
         second.follow(source, pair.account("source"))
-    assert [each["key"] for each in source.obstacles(second) if "channel" in each["key"]] == ["database.second_channel"]
 
 
 PURE = """
@@ -755,3 +766,31 @@ def test_the_end_leaves_nothing(pair: Pair, source: MySQL, target: MySQL) -> Non
         database.unfollow()
         database.drop_fence()
         assert (database.has_link(), database.fence_triggers()) == (False, [])
+
+
+def test_accounts_come_with_their_rights_and_go(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = rights.House(
+        "mysql", {side: pair.credentials(side) for side in ("source", "target")}, tmp_path, monkeypatch
+    )
+    try:
+        rights.hosts_and_those_left(house)
+        rights.accounts_come_and_go(house)
+    finally:
+        house.close()
+
+
+def test_everything_in_a_database_is_compared(pair: Pair) -> None:
+    sides = [pair.raw(side) for side in ("source", "target")]
+    for connection in sides:
+        run(connection, "SET sql_log_bin = 0", "DROP DATABASE IF EXISTS everything", "CREATE DATABASE everything")
+        run(connection, "USE everything", *contents.FAMILY.split(";\n"))
+
+    contents.is_seen(
+        "everything",
+        functools.partial(run, sides[1]),
+        lambda: proof.compare_database(*sides, "everything"),
+        contents.CHANGES,
+    )
+    for connection in sides:
+        run(connection, "DROP DATABASE everything")
+        connection.close()

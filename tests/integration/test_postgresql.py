@@ -21,10 +21,17 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import agent_archive, proof
+from ansible_collections.ocpizza.cutover.plugins.module_utils import (
+    agent_archive,
+    database_facts_postgresql,
+    findings_postgresql,
+    proof,
+)
+from ansible_collections.ocpizza.cutover.plugins.module_utils.findings import describe
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql import FENCE_STATE, PostgreSQL
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_wire import ask, code_of, connect
 from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Tracker
+from tests.integration import contents, rights_postgresql
 from tests.lab.docker import docker, execute, state
 
 SUITES = {"source": "bullseye", "target": "trixie"}
@@ -247,6 +254,18 @@ def sides(servers: tuple[Server, Server]) -> Iterator[tuple[Any, Any]]:
 
 def compare(sides: tuple[Any, Any]) -> dict[str, Any]:
     return proof.compare_database(*sides, PLAIN, chunk_rows=97)
+
+
+def test_everything_in_a_database_is_compared(sides: tuple[Any, Any]) -> None:
+    for connection in sides:
+        for statement in contents.POSTGRESQL.split(";\n"):
+            ask(connection, statement)
+
+    def change(*statements: str) -> None:
+        for statement in statements:
+            ask(sides[1], statement)
+
+    contents.is_seen(PLAIN, change, lambda: compare(sides), contents.POSTGRESQL_CHANGES)
 
 
 def test_equal_across_versions(sides: tuple[Any, Any]) -> None:
@@ -918,18 +937,45 @@ def test_several_databases_are_fenced_and_marked_together(servers: tuple[Server,
         both.drop_schema()
 
 
-def test_obstacles(pair: tuple[PostgreSQL, PostgreSQL], clients: tuple[Any, Any]) -> None:
-    here, there = pair
-    assert {one["key"] for one in here.obstacles(there)} == {"database.without_key"}
-    ask(clients[0], "SELECT lo_create(4711); CREATE UNLOGGED TABLE public.passing (id int PRIMARY KEY)")
-    ask(clients[0], "CREATE TABLE public.worse (j json)")
-    found = {one["key"]: one for one in here.obstacles(there)}
-    ask(clients[0], "SELECT lo_unlink(4711); DROP TABLE public.passing, public.worse")
-    assert set(found) == {
-        "database.without_key",
+def test_what_the_check_learns(clients: tuple[Any, Any]) -> None:
+    source = clients[0]
+    made = (
+        "SELECT lo_create(4711); CREATE UNLOGGED TABLE public.passing (id int PRIMARY KEY)",
+        "CREATE TABLE public.worse (j json)",
+        "CREATE TABLE public.made (a int NOT NULL, g int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY)",
+        "BEGIN; CREATE TABLE public.later (id int); PREPARE TRANSACTION 'later'",
+    )
+    for statement in made:
+        ask(source, statement)
+    rows = [
+        json.loads(row[0])
+        for query in database_facts_postgresql.database_script().split(";\n")
+        for row in (ask(source, query) if query.strip() else [])
+    ]
+    ask(source, "ROLLBACK PREPARED 'later'")
+    ask(source, "SELECT lo_unlink(4711); DROP TABLE public.passing, public.worse, public.made")
+    found = database_facts_postgresql.parse([], [NAME])["databases"][NAME]
+    database_facts_postgresql.add_contents(found, rows)
+    told = {one.key: describe(one) for one in findings_postgresql.contents(NAME, found)}
+    assert set(told) == {
+        "database.generated_key",
         "database.large_objects",
+        "database.prepared_transactions",
         "database.unlogged",
         "database.without_key_or_equality",
     }
-    assert "public.passing" in found["database.unlogged"]["title"]
-    assert all(one["remedy"] for one in found.values())
+    for key, text in (("unlogged", "public.passing"), ("generated_key", "public.made"), ("large_objects", "has 1")):
+        assert text in told["database." + key]
+    assert "public.worse" in told["database.without_key_or_equality"]
+    assert sorted(found["without_key"]) == ["public.bare", "public.worse"]
+
+
+def test_roles_come_with_their_rights_and_go(
+    servers: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = {server.side: server.credentials for server in servers}
+    house = rights_postgresql.House(credentials, tmp_path, monkeypatch)
+    try:
+        rights_postgresql.roles_come_and_go(house)
+    finally:
+        house.close()

@@ -10,6 +10,7 @@ KEEP=1 leaves the two containers up for the next run.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
@@ -22,6 +23,7 @@ import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
+from tests.integration import contents
 from tests.lab.docker import docker, execute, state
 
 SUITES = ("bullseye", "trixie")
@@ -130,7 +132,7 @@ def sides(ports: tuple[int, int]) -> Iterator[tuple[Any, Any]]:
     name = proof_mariadb.quote_mysql(NAME)
     connections = [connect(port) for port in ports]
     for connection in connections:
-        run(connection, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        run(connection, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name} COLLATE utf8mb4_general_ci")
         connection.select_db(NAME)
         run(connection, "SET sql_mode=''", *SCHEMA.split(";\n"), *ROWS.split(";\n"))
     yield connections[0], connections[1]
@@ -218,6 +220,14 @@ def test_schema_difference_is_named(sides: tuple[Any, Any], statement: str, name
 
     assert result["verdict"] == "FAILED"
     assert any(text.startswith(named) for text in result["schema_differences"]), result["schema_differences"]
+
+
+def test_everything_in_a_database_is_compared(sides: tuple[Any, Any]) -> None:
+    for connection in sides:
+        run(connection, *contents.FAMILY.split(";\n"), contents.SEQUENCE)
+
+    changes = {**contents.CHANGES, **contents.SEQUENCE_CHANGE}
+    contents.is_seen(NAME, functools.partial(run, sides[1]), lambda: compare(sides), changes)
 
 
 def test_own_triggers_are_no_difference(sides: tuple[Any, Any]) -> None:

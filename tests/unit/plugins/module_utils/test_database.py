@@ -116,6 +116,8 @@ def test_what_a_server_said(error: Exception, text: str) -> None:
         "near 'MASTER_PASSWORD=\"a s3cret\", MASTER_SSL=1'",
         "near 'IDENTIFIED BY 's3cret' REQUIRE SSL'",
         "near 'IDENTIFIED WITH caching_sha2_password AS 's3cret''",
+        "near 'IDENTIFIED BY PASSWORD 's3cret' ACCOUNT LOCK'",
+        "near 'IDENTIFIED VIA ed25519 USING 's3cret' OR unix_socket'",
         "near 'PASSWORD TO 's3cret''",
     ],
 )

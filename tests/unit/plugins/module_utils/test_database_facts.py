@@ -36,7 +36,7 @@ def test_names_are_never_written_into_a_statement() -> None:
     hexadecimal = name.encode().hex()
     asked = [statement for statement in statements if hexadecimal.upper() in statement.upper()]
     kinds = [statement.split("JSON_ARRAY('")[1].split("'")[0] for statement in asked]
-    assert kinds == ["table", "trigger", "routine", "event", "account"]
+    assert kinds == ["table", "trigger", "routine", "event", "account", "vector"]
 
 
 def test_the_list_of_variables_is_filled_in_by_who_knows_the_flavour() -> None:

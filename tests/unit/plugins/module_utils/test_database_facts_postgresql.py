@@ -76,6 +76,13 @@ def test_what_is_in_a_database(found: dict[str, Any]) -> None:
         "accounts": ["app", "re port"],
         "events": [],
         "events_enabled": [],
+        "settings": [],
+        "generated_keys": [],
+        "extension_tables": [],
+        "event_triggers": [],
+        "prepared": [],
+        "vectors": [],
+        "versioned": [],
     }
     assert stock["large_objects"] == 1
 

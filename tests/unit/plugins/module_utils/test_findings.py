@@ -14,6 +14,7 @@ DATABASE = {
     "engines": {"InnoDB": ["a"]},
     "without_key": [],
     "events": [],
+    "vectors": [],
 }
 VHOST = {"upstreams": ["http://127.0.0.1:8000/"]}
 PLACE = {"file": "/etc/apache2/sites-enabled/a.conf", "line": 1, "listen": ["*:80"]}
@@ -33,6 +34,9 @@ HEALTHY = {
         },
         "source_ids": {"server_id": 1, "gtid_domain_id": 0},
         "source_settings": {},
+        "accounts": "copy",
+        "accounts_left": ["cutover_repl", "cutover"],
+        "account_hosts": {},
     },
     "source": {
         "host": "old",
@@ -59,6 +63,7 @@ HEALTHY = {
                 "settings": {"version": "10.5.29-MariaDB", **MYSQL_SETTINGS},
                 "databases": {"pizza": DATABASE},
                 "other_databases": [],
+                "accounts": {},
             }
         },
         "reach": {"10.0.0.2:3306": "refused"},
@@ -108,6 +113,7 @@ CASES = [
     ("database.missing", [*SHOP], {"exists": False, "bytes": 0}, "the server has no others"),
     ("database.engine_not_transactional", [*SHOP, "engines"], {"MyISAM": ["x"]}, "x in MyISAM"),
     ("database.table_without_key", [*SHOP, "without_key"], ["log"], "pizza without primary key: log"),
+    ("database.history", [*SHOP, "versioned"], ["prices"], "System-versioned tables of pizza: prices."),
     ("database.events", [*SHOP, "events"], ["nightly"], "nightly"),
     ("database.source_too_old", [*SERVER, "settings", "version"], "10.1.48-MariaDB", "needs 10.2 at least"),
     (

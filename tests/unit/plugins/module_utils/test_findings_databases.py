@@ -46,7 +46,7 @@ def facts_for(engine: str) -> dict[str, Any]:
         server = postgresql(13, ["stock"])
         for kind in database_facts_postgresql.LISTS:
             server["databases"]["stock"][kind] = []
-        server["databases"]["stock"]["large_objects"] = 0
+        server["databases"]["stock"].update(large_objects=0, incomparable={})
         server["settings"]["wal_level"] = "logical"
         server["other_databases"] = []
         target["packages"] = {"postgresql": {"installed": "", "candidate": "17+278"}}
@@ -102,6 +102,16 @@ CASES = [
     (f"{STOCK}/unlogged", ["public.cache"], "unlogged", "inhibitor", "Unlogged tables of stock: public.cache"),
     (f"{STOCK}/large_objects", 7, "large_objects", "inhibitor", "Database stock has 7."),
     (f"{STOCK}/foreign_tables", ["public.ext"], "foreign_tables", "inhibitor", "Foreign tables of stock: public.ext"),
+    (
+        f"{STOCK}/generated_keys",
+        ["public.g"],
+        "generated_key",
+        "inhibitor",
+        "stock whose key has a generated column: p",
+    ),
+    (f"{STOCK}/prepared", ["tx1"], "prepared_transactions", "inhibitor", "Prepared transactions of stock: tx1. The"),
+    (f"{STOCK}/extension_tables", ["t (x)"], "extension_tables", "warning", "Those of stock: t (x). The target has"),
+    (f"{STOCK}/event_triggers", ["watch"], "event_triggers", "warning", "Those of stock: watch. They run at our own"),
     (f"{STOCK}/materialized_views", ["public.mv"], "materialized_views", "warning", "Those of stock: public.mv"),
     (
         f"{SOURCE}/settings/version",
@@ -322,3 +332,45 @@ def test_many_names_are_cut_short(elephant: dict[str, Any]) -> None:
     (found,) = contents("stock", stock)
     assert "public.t00, public.t01" in found.reason
     assert "public.t09 and 2 more. The target" in found.reason
+
+
+def test_a_table_whose_changes_cannot_be_applied(elephant: dict[str, Any]) -> None:
+    stock = elephant["source"]["databases"]["postgresql"]["databases"]["stock"]
+    stock.update(without_key=["public.plain", "public.worse"], incomparable={"public.worse": "j", "public.keyed": "j"})
+    found = {one.key: findings.describe(one) for one in findings.decide(elephant)}
+    assert sorted(found) == ["database.table_without_key", "database.without_key_or_equality"]
+    assert "public.worse of stock has no key, and j of a type that" in found["database.without_key_or_equality"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key", "text"),
+    [
+        ("settings/performance_schema", "OFF", "performance_schema_off", "performance_schema is OFF."),
+        ("settings/binlog_row_value_options", "PARTIAL_JSON", "binary_log_partial", "options is PARTIAL_JSON."),
+        ("settings/binlog_transaction_compression", "ON", "binary_log_partial", "compression is ON."),
+        ("log_filtered", True, "binary_log_filtered", "binlog-do-db or binlog-ignore-db is set."),
+        ("databases/stock/vectors", ["v"], "vectors", "Tables of stock with VECTOR columns: v."),
+    ],
+)
+def test_what_mysqls_log_does_not_tell(path: str, value: Any, key: str, text: str) -> None:
+    facts = facts_for("mysql")
+    change(facts, "source/databases/mysql/" + path, value)
+    (finding,) = findings.decide(facts)
+    assert (finding.key, finding.severity) == ("database." + key, "inhibitor")
+    assert text in findings.describe(finding)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "text"),
+    [
+        ({"server_uuid": "u-1"}, "same_server_uuid", "server_uuid is u-1 on the source and on db."),
+        ({"super_read_only": "ON"}, "read_only", "super_read_only is ON on db."),
+    ],
+)
+def test_a_target_that_takes_no_copy(settings: dict[str, str], key: str, text: str) -> None:
+    facts = facts_for("mysql")
+    facts["source"]["databases"]["mysql"]["settings"]["server_uuid"] = "u-1"
+    facts["targets"]["db"]["databases"]["mysql"] = {"running": True, "settings": {"version": "9.7.0", **settings}}
+    (finding,) = findings.decide(facts)
+    assert (finding.key, finding.severity) == ("database." + key, "inhibitor")
+    assert text in findings.describe(finding)

@@ -20,6 +20,12 @@ ROWS = [
     ["table", "shop", "orders", "BASE TABLE", "InnoDB", 5, 16384, 1],
     ["schema", "annex", "utf8mb4", "utf8mb4_general_ci"],
 ]
+RIGHTS = [
+    ["method", "mysql_native_password"],
+    ["account", "app", "localhost", "", "N"],
+    ["account", "root", "localhost", "unix_socket", "N"],
+    ["database", "'app'@'localhost'", "shop", "SELECT", "NO"],
+]
 
 
 class Host:
@@ -28,7 +34,13 @@ class Host:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.monkeypatch = monkeypatch
         self.clients = ["mariadb", "mysql"]
-        self.answers: dict[str, Any] = {"VERSION()": MARIADB, "FROM `cutover_shop`.fence": [[1]], "'setting'": ROWS}
+        self.answers: dict[str, Any] = {
+            "VERSION()": MARIADB,
+            "FROM `cutover_shop`.fence": [[1]],
+            "'setting'": ROWS,
+            "'method'": RIGHTS,
+            "SHOW ": "",
+        }
         self.commands: list[list[str]] = []
         self.asked: list[str] = []
         monkeypatch.setattr(AnsibleModule, "get_bin_path", self.find)
@@ -66,7 +78,12 @@ def test_settings_and_databases_check_mode_or_not(host: Host) -> None:
     assert result["settings"] == {"log_bin": "OFF"}
     assert result["databases"]["shop"]["tables"] == ["orders"]
     assert result["other_databases"] == ["annex"]
-    assert not [text for text in host.asked if text.lstrip().split()[0] != "SELECT"]
+    assert {name: one["rights"] for name, one in result["accounts"].items()} == {
+        "app@localhost": [["database", "SELECT", "shop", "", False]]
+    }
+    assert result["authentication"] == ["mysql_native_password"]
+    assert not [text for text in host.asked if text.lstrip().split()[0] not in ("SELECT", "SHOW")]
+    assert result["log_filtered"] is False
 
 
 def test_without_a_client_the_facts_are_empty(host: Host) -> None:
@@ -125,7 +142,27 @@ def test_the_fence_of_the_site(host: Host, rows: Any, fenced: bool) -> None:
 
 def test_without_a_fence_table_nothing_is_fenced(host: Host) -> None:
     assert host.run(site="shop")["fenced"] is False
-    assert len(host.asked) == 2
+    assert len(host.asked) == 5
+
+
+@pytest.mark.parametrize(
+    ("row", "filtered"), [("log.1\t4\t\t\t", False), ("log.1\t4\tshop\t\t", True), ("log.1\t4\t\tx", True)]
+)
+def test_a_log_that_leaves_databases_out(host: Host, row: str, filtered: bool) -> None:
+    host.answers["SHOW "] = row
+    assert host.run()["log_filtered"] is filtered
+
+
+def test_a_server_that_is_too_old_is_not_asked_for_accounts(host: Host) -> None:
+    host.answers["VERSION()"] = "5.7.44"
+    assert host.run()["accounts"] == {}
+    assert not [text for text in host.asked if "'method'" in text]
+
+
+def test_accounts_that_may_not_be_read_are_no_empty_answer(host: Host) -> None:
+    host.answers["'method'"] = None
+    with pytest.raises(ModuleFailedError, match="The database server refused a question"):
+        host.run()
 
 
 POSTGRESQL = json.loads((Path(__file__).parents[1] / "answers" / "postgresql-13.json").read_text(encoding="utf-8"))
