@@ -56,14 +56,15 @@ def literal(column: Column) -> str:
     """An expression that gives a value as SQL has to have it to make exactly that value again."""
     name = quote_mysql(column.name)
     base = column.base
-    if base == "json":
+    if base == "json" or base in TEXTUAL:
+        # Bytes would be no text to them.
         return _utf8(name)
     if base in FLOATING:
         # A FLOAT as text has six digits, as a DOUBLE all; quoted, for -0 without is a whole number and has no sign.
         form = "QUOTE({0}*1e0)"
     elif base in CHARACTER:
         form = "QUOTE(CAST({0} AS BINARY))"
-    elif base in MOMENTS or base in TEXTUAL or base in BYTES:
+    elif base in MOMENTS or base in BYTES:
         form = "QUOTE({0})"
     elif base in INTEGERS or base in ("decimal", "year"):
         form = "IFNULL({0},'NULL')"

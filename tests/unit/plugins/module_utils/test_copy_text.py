@@ -29,7 +29,7 @@ def table(key: Column | None = ID) -> Source:
         ("enum('','a')", "IFNULL(`c`+0,'NULL')"),
         ("set('a','b')", "IFNULL(`c`+0,'NULL')"),
         ("datetime(6)", "QUOTE(`c`)"),
-        ("inet6", "QUOTE(`c`)"),
+        ("inet6", "IF(`c` IS NULL,'NULL',CONCAT('_utf8mb4',QUOTE(CONVERT(`c` USING utf8mb4))))"),
         ("varbinary(9)", "QUOTE(`c`)"),
         ("longblob", "QUOTE(`c`)"),
         ("varchar(9)", "QUOTE(CAST(`c` AS BINARY))"),
