@@ -80,8 +80,8 @@ class Bench:
         source, target = self.database("source"), self.database("target")
         source.prepare(target)
         target.prepare(source)
-        own = f"CREATE USER IF NOT EXISTS bench IDENTIFIED BY '{ADMIN}'"
-        target.unlogged(own, "GRANT ALL ON *.* TO bench")
+        own = f"CREATE USER bench IDENTIFIED BY '{ADMIN}'"
+        target.unlogged("DROP USER IF EXISTS bench", own, "GRANT ALL ON *.* TO bench")
         if self.engine == "mariadb":
             # The point release that the mirror of security updates names may be gone.
             install = (
