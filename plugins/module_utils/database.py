@@ -8,7 +8,8 @@ An engine is a set of files beside the others, named after it:
 * ``<engine>.py``: ``SERVER``, its class of :class:`Database`; ``connect(credentials, timeout, database)``, a
   connection for reading rows as tuples;
 * ``proof_<engine>.py``: the SQL of the proof (MySQL shares MariaDB's);
-* ``seed_<engine>.py``: ``seed(source, target, plan, progress)``, the first copy; ``seeded(target)``;
+* ``seed_<engine>.py``: ``seed(source, target, plan, progress)``, the first copy; ``seeded(target)``. MariaDB and
+  MySQL share ``copy_*.py``;
 * ``rights_<engine>.py``: ``Rights(server)``, accounts and what they may do (MySQL's is MariaDB's too).
 
 ``engines.py`` lists them; nothing else knows an engine by name.

@@ -99,6 +99,7 @@ class MariaDB(Database):
         self.side = side
         self.name = schema_for(site)
         self.schema = quote_mysql(self.name)
+        self.credentials: Dict[str, Any] = {}
         self._named: Tuple[float, List[Dict[str, Any]]] = (0.0, [])
 
     @classmethod
@@ -106,7 +107,13 @@ class MariaDB(Database):
         cls, credentials: Dict[str, Any], site: str, databases: Sequence[str], side: str, timeout: float = 5.0
     ) -> "MariaDB":
         """Connect; every answer of the server comes within ``timeout`` seconds, or fails."""
-        return cls(connect(credentials, timeout, dictionaries=True), site, databases, side)
+        server = cls(connect(credentials, timeout, dictionaries=True), site, databases, side)
+        server.credentials = credentials
+        return server
+
+    def another(self, timeout: float) -> Any:
+        """One more connection to this server, for reading rows as tuples."""
+        return connect(self.credentials, timeout)
 
     def rows(self, statement: str, arguments: Sequence[Any] = ()) -> List[Dict[str, Any]]:
         """The answer to one statement."""

@@ -54,6 +54,7 @@ class MySQL(MariaDB):
     ) -> "MySQL":
         """Connect; every answer of the server comes within ``timeout`` seconds, or fails."""
         server = cls(connect(credentials, timeout, dictionaries=True), site, databases, side)
+        server.credentials = credentials
         # A statement that waits for a lock must end before the connection gives up, and takes the soft fence along.
         server.rows("SET SESSION innodb_lock_wait_timeout = 1, SESSION information_schema_stats_expiry = 0")
         return server

@@ -1,28 +1,16 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# ruff: noqa: S608 - every name in a statement went through quote_mysql(); the position is digits, commas and dashes
-"""The first copy of the site's databases: one consistent snapshot with its position, streamed over TLS."""
+"""The first copy from MariaDB to MariaDB: how its sessions come to one snapshot."""
 
-import re
-import time
-import uuid
-from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Optional, Sequence
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import copy_databases
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Progress
-from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed, stream
-from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
+from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
 
-# At the start of a line, where no row can put it: a dump writes line ends within values as \\n.
-POSITION = re.compile(rb"^(?:-- )?SET GLOBAL gtid_slave_pos='([0-9,-]+)';$", re.MULTILINE)
-
-
-def position_in(part: bytes) -> Optional[str]:
-    """The GTID position that a part of a dump names; None where it names none."""
-    found = POSITION.search(part)
-    return found.group(1).decode("ascii") if found else None
+ATTEMPTS = 1000
 
 
 def seeded(target: MariaDB) -> Optional[str]:
@@ -30,85 +18,54 @@ def seeded(target: MariaDB) -> Optional[str]:
     return target.seeded()
 
 
-def foreign_tables(target: MariaDB) -> List[str]:
-    """Tables on the target that no copy of ours has brought: the seed never writes over them."""
-    begun = target.rows(
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_name = 'seeding'",
-        [target.name],
-    )
-    if begun:
-        return []
-    return ["{0}.{1}".format(table["db"], table["tbl"]) for table in target.tables()]
+def snapshot(source: MariaDB, sessions: Sequence[Any]) -> str:
+    """Have all sessions see the same instant; its GTID position.
 
-
-@contextmanager
-def quiet_events(source: MariaDB, target: MariaDB) -> Iterator[None]:
-    """Events arrive enabled: none runs on the target while the copy is made, and the site's stay off after it."""
-    scheduler = ""
-    if source.events():
-        scheduler = str(target.value("SELECT @@GLOBAL.event_scheduler"))
-    if scheduler == "ON":
-        others = target.rows(
-            "SELECT CONCAT(event_schema, '.', event_name) AS name FROM information_schema.events "
-            "WHERE status = 'ENABLED' AND event_schema NOT IN %s",
-            [[*target.databases, "sys"]],
-        )
-        if others:
-            raise SeedFailed(
-                "the copy brings events, and the target runs {0} of others: they cannot all be kept still. Set "
-                "event_scheduler to OFF on the target while the copy is made".format(others[0]["name"])
-            )
-        target.rows("SET GLOBAL event_scheduler = OFF")
-    try:
-        yield
-    finally:
-        target.let_events_run(False)
-        if scheduler == "ON":
-            target.rows("SET GLOBAL event_scheduler = ON")
-
-
-def seed(
-    source: MariaDB,
-    target: MariaDB,
-    plan: Dict[str, Any],
-    progress: Progress,
-) -> Dict[str, Any]:
-    """Copy the databases, unless that was done. The plan's ``dump`` and ``load`` are the commands of the two ends.
-
-    Progress is told in bytes of SQL, of which the size of data and indexes is a fair guess.
+    MariaDB knows the place in the binary log that a session's snapshot belongs to. So nothing is locked: the
+    snapshots are taken anew until no commit fell between them.
     """
+    for _attempt in range(ATTEMPTS):
+        for session in sessions:
+            session.query("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        places = {_place(session) for session in sessions}
+        if len(places) == 1:
+            break
+    else:
+        raise SeedFailed(
+            "{0} snapshots in a row had a commit between them; lower replication_copy_jobs, or copy when less is "
+            "written".format(ATTEMPTS)
+        )
+    (place,) = places
+    position = (
+        source.value("SELECT BINLOG_GTID_POS(%s, %s) AS position", [place[0], int(place[1])]) if all(place) else ""
+    )
+    if not position:
+        raise SeedFailed("the snapshot has no GTID position; is the binary log on?")
+    return str(position)
+
+
+def _place(session: Any) -> Any:
+    with session.cursor() as cursor:
+        cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
+        found = {_text(name).lower(): _text(value) for name, value in cursor.fetchall()}
+    return found.get("binlog_snapshot_file"), found.get("binlog_snapshot_position")
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+MEANS = copy_databases.Means(
+    snapshot,
+    reading=("SET SESSION max_statement_time = 0",),
+    writing=("SET SESSION max_statement_time = 0, check_constraint_checks = 0",),
+    load=("--init-command=SET sql_log_bin=0",),
+)
+
+
+def seed(source: MariaDB, target: MariaDB, plan: Dict[str, Any], progress: Progress) -> Dict[str, Any]:
+    """Copy the databases, unless that was done."""
     done = seeded(target)
     if done is not None:
         return {"changed": False, "position": done}
-    foreign = foreign_tables(target)
-    if foreign:
-        raise SeedFailed(
-            "the target already has {0}; the copy never writes over tables that it did not bring. "
-            "Drop the database on the target, or name another one".format(", ".join(foreign[:5]))
-        )
-    total = int(
-        source.value(
-            "SELECT COALESCE(SUM(data_length), 0) FROM information_schema.tables WHERE table_schema IN %s",
-            [source.databases],
-        )
-    )
-    with quiet_events(source, target):
-        target.unlogged("CREATE TABLE IF NOT EXISTS {0}.seeding (id TINYINT PRIMARY KEY)".format(target.schema))
-        for database in target.databases:
-            target.unlogged("DROP DATABASE IF EXISTS {0}".format(quote_mysql(database)))
-        source.drop_fence()
-        # A binary log that was turned on a moment ago has no position yet, and the dump would name none.
-        source.make_schema()
-        source.mark(uuid.uuid4().hex)
-        begun = time.monotonic()
-        position, sent = stream(plan["dump"], plan["load"], position_in, progress, total)
-    target.unlogged(
-        "REPLACE INTO {0}.seed VALUES (1, '{1}', UTC_TIMESTAMP(6))".format(target.schema, position),
-        "DROP TABLE {0}.seeding".format(target.schema),
-    )
-    return {
-        "changed": True,
-        "position": position,
-        "bytes": sent,
-        "seconds": round(time.monotonic() - begun, 3),
-    }
+    return copy_databases.seed(source, target, plan, progress, MEANS)

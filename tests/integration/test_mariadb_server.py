@@ -20,8 +20,9 @@ from typing import Any
 import pymysql
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb, seed_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils import copy_databases, mariadb
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words
+from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
 from tests.integration import rights
 from tests.integration import test_proof as servers
@@ -271,7 +272,7 @@ def test_events_that_a_copy_brings_stay_off(house: House, scheduler: str) -> Non
     server = house.server
     run(house.root, f"SET GLOBAL event_scheduler = {scheduler}", event("source_s"))
     try:
-        with seed_mariadb.quiet_events(server, server):
+        with copy_databases.quiet_events(server, server):
             assert server.value("SELECT @@GLOBAL.event_scheduler") == "OFF"
             run(house.root, event("arrives"))
         assert server.value("SELECT @@GLOBAL.event_scheduler") == scheduler
@@ -279,12 +280,12 @@ def test_events_that_a_copy_brings_stay_off(house: House, scheduler: str) -> Non
         run(house.root, "CREATE EVENT annex.theirs ON SCHEDULE EVERY 1 DAY DO DELETE FROM guests")
         if scheduler == "ON":
             with (
-                pytest.raises(seed_mariadb.SeedFailed, match=r"the target runs annex\.theirs of others"),
-                seed_mariadb.quiet_events(server, server),
+                pytest.raises(SeedFailed, match=r"the target runs annex\.theirs of others"),
+                copy_databases.quiet_events(server, server),
             ):
                 pass
         run(house.root, f"DROP EVENT {D}.source_s", f"DROP EVENT {D}.arrives")
-        with seed_mariadb.quiet_events(server, server):
+        with copy_databases.quiet_events(server, server):
             assert server.value("SELECT @@GLOBAL.event_scheduler") == scheduler, "others' events go on"
     finally:
         run(house.root, "SET GLOBAL event_scheduler = OFF")

@@ -95,16 +95,15 @@ class Site:
 
     def start_mariadb(self) -> None:
         self.servers = mariadb_servers.pair(self.folder)
-        flags = ["--single-transaction", "--quick", "--hex-blob", "--master-data=2", "--gtid"]
-        self._mysql(["mysqldump", *flags, "--databases", NAME])
+        self._mysql()
         self.remove = mariadb_servers.remove
 
     def start_mysql(self) -> None:
         self.servers = mysql_servers.pair(self.folder)
-        self._mysql(["mysqldump"])
+        self._mysql()
         self.remove = mysql_servers.remove
 
-    def _mysql(self, dump: list[str]) -> None:
+    def _mysql(self) -> None:
         self.containers = [machine.container for machine in self.servers]
         access = {"user": mysql_servers.ADMIN, "password": mysql_servers.PASSWORD}
         self.credentials = {
@@ -127,9 +126,8 @@ class Site:
         client += f"ssl-ca={mysql_servers.FOLDER}/ca.pem\n"
         execute(self.containers[0], "mkdir", "-p", STATE)
         execute(self.containers[0], "sh", "-c", f"cat >{STATE}/target.cnf", stdin=client)
-        self.commands: dict[str, Any] = {"dump": dump, "load": ["mysql", f"--defaults-extra-file={STATE}/target.cnf"]}
-        if self.engine == "mariadb":
-            self.commands["load"].append("--init-command=SET sql_log_bin=0")
+        load = ["mysql", f"--defaults-extra-file={STATE}/target.cnf"]
+        self.commands: dict[str, Any] = {"dump": ["mysqldump"], "load": load, "jobs": 2}
 
     def start_postgresql(self) -> None:
         self.servers = source, target = test_postgresql.Server("source"), test_postgresql.Server("target")
