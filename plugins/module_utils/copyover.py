@@ -29,8 +29,6 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import Mar
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_walk import Walk
 from ansible_collections.ocpizza.cutover.plugins.module_utils.seed_mariadb import foreign_tables, quiet_events
 
-# Which engines go over this way: the source's to the target's.
-WAYS = {("mariadb", "mysql")}
 SAMPLE_ROWS = 500
 # The snapshot's readers begin at one point, for which all writing stops an instant; behind a long statement it would
 # stop longer, so it is given up and tried again.

@@ -29,6 +29,7 @@ class CopyOver(Switchover):
         self.ends: copyover.Ends = ends
         self.trial = copyover.read_trial(self.plan["trial"])
         self.took: Dict[str, float] = {}
+        self.rows = 0
 
     def held_steps(self) -> List[Tuple[str, Callable[[], Any]]]:
         """The copy is in the place of catching up."""
@@ -92,7 +93,7 @@ class CopyOver(Switchover):
         """Bring every row over; nobody writes on either side."""
         begun = time.monotonic()
         self.outcome["position"] = "fenced at {0}".format(journal.utc_now())
-        self.proven_keys = copyover.copy(self.ends, self.origin.name, self.within)
+        self.rows = copyover.copy(self.ends, self.origin.name, self.within)
         self.took["copy"] = time.monotonic() - begun
 
     def prove(self) -> None:
@@ -115,6 +116,6 @@ class CopyOver(Switchover):
 
     def fence_hard(self) -> None:
         """Beside the accounts and events, note what this copy took: the way back is predicted from it."""
-        found = copyover.measured(self.proven_keys, self.took["copy"], self.took["proof"])
+        found = copyover.measured(self.rows, self.took["copy"], self.took["proof"])
         write_json(self.plan["trial"], dict(self.trial, **found))
         super().fence_hard()

@@ -8,6 +8,8 @@
 import json
 from typing import Any, Dict, List, Sequence
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import copyover_findings
+
 SETTINGS = (
     "version",
     "log_bin",
@@ -49,7 +51,7 @@ def in_list(names: Sequence[str]) -> str:
     return "({0})".format(",".join(literal(name) for name in names) or "NULL")
 
 
-def queries(databases: Sequence[str], site: str = "") -> List[str]:
+def queries(databases: Sequence[str], site: str = "", mariadb: bool = False) -> List[str]:
     """Statements that each give lines of JSON, an array with the kind first."""
     names = in_list(databases)
     # information_schema compares names by bytes in some versions and by letters in others: HEX settles it.
@@ -75,6 +77,8 @@ def queries(databases: Sequence[str], site: str = "") -> List[str]:
         "SELECT DISTINCT JSON_ARRAY('account',TABLE_SCHEMA,GRANTEE) FROM information_schema.SCHEMA_PRIVILEGES WHERE "
         "REPLACE(TABLE_SCHEMA,'\\\\_','_') IN " + names,
     ]
+    if mariadb:
+        found += copyover_findings.queries(where.format)
     if site:
         found.append(
             "SELECT JSON_ARRAY('fence table',TABLE_SCHEMA) FROM information_schema.TABLES WHERE TABLE_NAME='fence' "
@@ -141,6 +145,8 @@ def _add(database: Dict[str, Any], kind: str, values: List[Any]) -> None:
         database["engines"].setdefault(engine or "", []).append(name)
         if not int(primary):
             database["without_key"].append(name)
+    elif kind == "apart":
+        database.setdefault("apart", []).extend(copyover_findings.apart(values[1], values[2], values[3:]))
     elif not values[1].startswith("cutover_"):
         database[kind + "s"].append(values[1])
         if kind == "event" and values[2] == "ENABLED":
