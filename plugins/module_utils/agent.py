@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, List, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     copyover,
+    copyover_schema,
     copyover_switchover,
     engines,
     journal,
@@ -214,6 +215,16 @@ def settle(plan: Plan, side: str) -> None:
     os.rename(next_proof(plan), plan["proof"])
 
 
+def refence(plan: Plan, side: str) -> str:
+    """Put the fence back that was taken away for a copy; why that failed, in words that go on a sentence."""
+    (engine,) = plan["engines"]
+    try:
+        copyover_schema.mend(open_database(plan, engine, side, 30.0))  # type: ignore[arg-type]
+    except Exception as error:
+        return "; then the {0}'s fence is not back: {1}".format(side, words(error))
+    return ""
+
+
 def watch_switchover(plan: Plan) -> None:
     """Hold the watchdog's own connections ready, and recover where the owner does not come through."""
     origin, destination = sides_of(plan)
@@ -233,6 +244,8 @@ def watch_switchover(plan: Plan) -> None:
         outcome = switchover.recover(reason, plan, origin, destination, pairs, the_valve)
         if outcome["outcome"] == "open":
             settle(plan, destination.name)
+        elif plan.get("target_engines"):
+            outcome["reason"] += refence(plan, destination.name)
         journal.append(
             plan["journal"], plan["phase"], "failed", text=outcome["reason"], step="watchdog", host=plan["host"]
         )

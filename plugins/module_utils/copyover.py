@@ -175,10 +175,7 @@ def trial(ends: Ends, known: Dict[str, Any], progress: Progress) -> Dict[str, An
             "the target already has {0}; the copy never writes over tables that it did not bring. "
             "Drop the database on the target, or name another one".format(", ".join(foreign[:5]))
         )
-    target.unlogged(
-        "CREATE TABLE IF NOT EXISTS {0}.seeding (id TINYINT PRIMARY KEY)".format(target.schema),
-        "DELETE FROM {0}.seed".format(target.schema),
-    )
+    begin(target)
     total = int(
         source.value(
             "SELECT COALESCE(SUM(table_rows), 0) FROM information_schema.tables WHERE table_schema IN %s",
@@ -207,12 +204,26 @@ def trial(ends: Ends, known: Dict[str, Any], progress: Progress) -> Dict[str, An
         proven = time.monotonic()
     refuse_unproven(proofs)
     back = sample_back(ends)
-    target.unlogged(
-        "REPLACE INTO {0}.seed VALUES (1, 'copied', UTC_TIMESTAMP(6))".format(target.schema),
-        "DROP TABLE {0}.seeding".format(target.schema),
-    )
+    end(target)
     found = measured(rows, copied - begun, proven - copied)
     return dict(found, changed=True, noted=noted, proof=proofs, rows_back=back)
+
+
+def begin(target: MariaDB) -> None:
+    """Note that what is on the target is no whole copy, but one of ours."""
+    target.seeded()
+    target.unlogged(
+        "CREATE TABLE IF NOT EXISTS {0}.seeding (id TINYINT PRIMARY KEY)".format(target.schema),
+        "DELETE FROM {0}.seed".format(target.schema),
+    )
+
+
+def end(target: MariaDB) -> None:
+    """Note that the copy is whole and proven."""
+    target.unlogged(
+        "REPLACE INTO {0}.seed VALUES (1, 'copied', UTC_TIMESTAMP(6))".format(target.schema),
+        "DROP TABLE IF EXISTS {0}.seeding".format(target.schema),
+    )
 
 
 def measured(rows: int, copy_seconds: float, proof_seconds: float) -> Dict[str, Any]:

@@ -12,8 +12,13 @@ import time
 from typing import Any, Callable, Dict, List, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import copyover, copyover_schema, journal
-from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database
-from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Refused, Switchover, write_json
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, words
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import (
+    Outcome,
+    Refused,
+    Switchover,
+    write_json,
+)
 
 # A hold that ends at its deadline was for nothing, and servers are not equally fast at all times.
 MARGIN = 1.5
@@ -30,6 +35,19 @@ class CopyOver(Switchover):
         self.trial = copyover.read_trial(self.plan["trial"])
         self.took: Dict[str, float] = {}
         self.rows = 0
+        self.emptied = False
+
+    def run(self) -> Outcome:
+        """Move the writes to the destination; where that fails its fence, taken away for the copy, is put back."""
+        outcome = super().run()
+        if self.emptied and outcome["outcome"] != "open":
+            try:
+                copyover_schema.mend(self.server(self.destination.name))
+            except Exception as error:
+                outcome["reason"] += " (and the {0}'s fence is not back: {1})".format(
+                    self.destination.name, words(error)
+                )
+        return outcome
 
     def held_steps(self) -> List[Tuple[str, Callable[[], Any]]]:
         """The copy is in the place of catching up."""
@@ -59,6 +77,9 @@ class CopyOver(Switchover):
             raise Refused("; ".join(problems))
         self.pair.destination.lock_accounts(False)
         self.warm()
+        if self.destination.name == "target":
+            copyover.begin(self.ends.target)
+        self.emptied = True
         copyover_schema.clear(self.server(self.destination.name))
 
     def definition_problems(self) -> List[str]:
@@ -116,6 +137,10 @@ class CopyOver(Switchover):
 
     def fence_hard(self) -> None:
         """Beside the accounts and events, note what this copy took: the way back is predicted from it."""
-        found = copyover.measured(self.rows, self.took["copy"], self.took["proof"])
-        write_json(self.plan["trial"], dict(self.trial, **found))
-        super().fence_hard()
+        try:
+            super().fence_hard()
+        finally:
+            found = copyover.measured(self.rows, self.took["copy"], self.took["proof"])
+            write_json(self.plan["trial"], dict(self.trial, **found))
+            if self.destination.name == "target":
+                copyover.end(self.ends.target)

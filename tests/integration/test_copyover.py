@@ -256,6 +256,7 @@ def released(house: House, outcome: dict[str, Any]) -> None:
     assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
     assert house.database("source").fenced_by() is None
     assert house.writable("source")
+    assert house.database("target").seeded() is None, "what is there is no copy any more"
 
 
 def test_a_target_that_stops_amid_the_copy_releases_to_the_source(
@@ -265,7 +266,8 @@ def test_a_target_that_stops_amid_the_copy_releases_to_the_source(
     faulty(monkeypatch, 12, lambda: docker("exec", container, "systemctl", "kill", "-s", "KILL", "mysql"))
     outcome = house.move("source")
     print(f"the target was killed: {outcome['pause_ms']} ms held, {outcome['reason']}")
-    assert "Lost connection" in outcome["reason"] or "refused" in outcome["reason"]
+    assert "Lost connection" in outcome["reason"]
+    assert "(and the target's fence is not back: " in outcome["reason"]
     until = time.monotonic() + 60
     while True:
         try:
@@ -285,6 +287,7 @@ def test_a_deadline_that_passes_amid_the_copy_releases_to_the_source(
     assert "the deadline of 1.0 s passed" in outcome["reason"]
     assert outcome["pause_ms"] < 2000
     released(house, outcome)
+    assert house.writable("target") is False, "the fence is back"
 
 
 def test_a_row_that_got_in_on_the_target_is_found(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

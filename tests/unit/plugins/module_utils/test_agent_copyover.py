@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     agent,
     copyover,
+    copyover_schema,
     copyover_switchover,
     engines,
     journal,
@@ -82,5 +83,19 @@ def test_its_watchdog_waits_for_no_replication(across: House, monkeypatch: pytes
 
     monkeypatch.setattr(switchover, "recover", recover)
     monkeypatch.setattr(watchdog, "watch", lambda _path, act: act("it was lost"))
+    mended: list[Any] = []
+    monkeypatch.setattr(copyover_schema, "mend", mended.append)
     assert across.main("switchover-watchdog") == 0
     assert seen == [False]
+    assert mended == [across.target]
+
+
+def test_its_watchdog_says_where_the_fence_is_not_back(across: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_server: Any) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(copyover_schema, "mend", fail)
+    monkeypatch.setattr(switchover, "recover", lambda *_given: {"outcome": "aborted", "reason": "it was lost"})
+    monkeypatch.setattr(watchdog, "watch", lambda _path, act: act("it was lost"))
+    assert across.main("switchover-watchdog") == 0
+    assert across.read("result")["reason"] == "it was lost; then the target's fence is not back: no route to host"

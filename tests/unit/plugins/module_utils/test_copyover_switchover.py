@@ -60,6 +60,8 @@ class House:
         monkeypatch.setattr(copyover, "count_rows", lambda _server: self.rows)
         monkeypatch.setattr(copyover, "copy", self.copy)
         monkeypatch.setattr(copyover, "prove", lambda *_given: self.calls.append("prove") or self.proofs)
+        for name in ("begin", "end"):
+            monkeypatch.setattr(copyover, name, lambda server, name=name: self.calls.append(f"{server.label}.{name}"))
         for name in ("mend", "clear"):
             monkeypatch.setattr(
                 copyover_schema, name, lambda server, name=name: self.calls.append(f"{server.label}.{name}")
@@ -106,6 +108,7 @@ def test_forward_in_order(house: House) -> None:
         "target.mend",
         "source.writers",
         "target.unlock_accounts",
+        "target.begin",
         "target.clear",
         "leash.hold",
         "source.fence_soft",
@@ -122,6 +125,7 @@ def test_forward_in_order(house: House) -> None:
         "source.events_off",
         "target.events_on",
         "source.unfence_soft",
+        "target.end",
     ]
 
 
@@ -181,6 +185,19 @@ def test_what_fails_in_the_hold_releases_to_the_source(house: House, turn: dict[
     assert (flags(house.valve), chosen(house.valve)) == (set(), "TARGET=127.0.0.1:8000")
     assert (house.source.soft, house.source.closed, house.target.closed) == (False, False, True)
     assert house.trial == TRIAL
+    assert house.calls[-1] == "target.mend", "after the release: the fence was taken away for the copy"
+
+
+def test_a_fence_that_cannot_be_put_back_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mend(server: Any) -> None:
+        if any(call.startswith("copy") for call in house.calls):
+            raise RuntimeError("no route to host")
+
+    monkeypatch.setattr(copyover_schema, "mend", mend)
+    house.failing = RuntimeError("server has gone away")
+    outcome = house.run()
+    assert outcome["outcome"] == "aborted"
+    assert outcome["reason"] == "server has gone away (and the target's fence is not back: no route to host)"
 
 
 def test_a_copy_beyond_the_deadline_releases_to_the_source(house: House) -> None:
