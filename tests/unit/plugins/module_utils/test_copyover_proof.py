@@ -81,7 +81,11 @@ def test_what_no_rule_is_for_differs(changed: dict[str, Any]) -> None:
 def test_a_foreign_key() -> None:
     ours = spelled("mariadb", "foreign key", ("RESTRICT", "RESTRICT", "parent:parents:id"))
     assert ours == spelled("mysql", "foreign key", ("NO ACTION", "NO ACTION", "parent:parents:id"))
-    for other in (("NO ACTION", "CASCADE", "parent:parents:id"), ("NO ACTION", "NO ACTION", "parent:parents:v")):
+    for other in (
+        ("NO ACTION", "CASCADE", "parent:parents:id"),
+        ("SET NULL", "NO ACTION", "parent:parents:id"),
+        ("NO ACTION", "NO ACTION", "parent:parents:v"),
+    ):
         assert ours != spelled("mysql", "foreign key", other)
 
 
