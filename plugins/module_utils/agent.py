@@ -7,6 +7,7 @@
 """
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -16,6 +17,9 @@ import urllib.parse
 from typing import Any, Callable, Dict, List, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import (
+    copyover,
+    copyover_schema,
+    copyover_switchover,
     engines,
     journal,
     proof,
@@ -27,7 +31,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     watchdog,
     widen,
 )
-from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName, words
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, Progress, TableName, words
 
 Plan = Dict[str, Any]
 
@@ -41,20 +45,37 @@ def read_json(path: str) -> Dict[str, Any]:
         return dict(json.load(stream))
 
 
+def engine_of(plan: Plan, engine: str, side: str) -> str:
+    """What the databases of one of the site's engines run on: on the target it may be another one."""
+    return str(plan.get("target_engines", {}).get(engine, engine)) if side == "target" else engine
+
+
 def open_database(plan: Plan, engine: str, side: str, timeout: float = 5.0) -> Database:
     """The databases of one engine on one side, connected."""
-    credentials = read_json(plan["credentials"])[side][engine]
+    engine_there = engine_of(plan, engine, side)
+    credentials = read_json(plan["credentials"])[side][engine_there]
     try:
-        server: Database = engines.server(engine).SERVER.open_server(
+        server: Database = engines.server(engine_there).SERVER.open_server(
             credentials, plan["site"], plan["engines"][engine], side, timeout
         )
     except Exception as error:
         raise switchover.Refused(
             "the {0}'s {1} database cannot be reached as {2}: {3}".format(
-                side, engine, credentials.get("user"), words(error)
+                side, engine_there, credentials.get("user"), words(error)
             )
         ) from error
     return server
+
+
+def open_ends(plan: Plan, engine: str, timeout: float) -> copyover.Ends:
+    """Both sides of databases that are copied while requests wait."""
+    credentials = read_json(plan["credentials"])
+    connect: Dict[str, Callable[[], Any]] = {}
+    for side in ("source", "target"):
+        name = engine_of(plan, engine, side)
+        connect[side] = functools.partial(engines.server(name).connect, credentials[side][name], timeout)
+    source, target = (open_database(plan, engine, side, timeout) for side in ("source", "target"))
+    return copyover.Ends(source, target, connect, int(plan["copy_jobs"]))  # type: ignore[arg-type]
 
 
 def side_of(plan: Plan, name: str) -> switchover.Side:
@@ -143,10 +164,17 @@ def make_pair(plan: Plan, engine: str) -> switchover.Pair:
     )
 
 
+def copied_pair(plan: Plan, engine: str) -> switchover.Pair:
+    """One engine's databases on both sides, of which nothing can be followed."""
+    origin, destination = (open_database(plan, engine, plan[role]) for role in ("origin", "destination"))
+    return switchover.Pair(origin, destination, lambda _changed: {}, None, replicates=False)
+
+
 def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
     """Open everything beforehand, then switch."""
     origin, destination = sides_of(plan)
-    pairs = [make_pair(plan, engine) for engine in sorted(plan["engines"])]
+    copied = bool(plan.get("target_engines"))
+    pairs = [(copied_pair if copied else make_pair)(plan, engine) for engine in sorted(plan["engines"])]
     (the_valve,) = valve.valves_from([plan["valve"]])
 
     def leash() -> watchdog.Leash:
@@ -157,6 +185,11 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
         return start_watchdog(plan, plan_path, "switchover-watchdog")
 
     move = switchover.Switchover(plan, origin, destination, pairs, the_valve, leash)
+    if copied:
+        (engine,) = plan["engines"]
+        # An answer that takes longer than the hold may last is none.
+        ends = open_ends(plan, engine, float(plan["deadline_s"]))
+        move = copyover_switchover.CopyOver(plan, origin, destination, pairs, the_valve, leash, ends)
     outcome = move.run()
     moved = outcome["outcome"] == "open"
     if moved:
@@ -182,6 +215,16 @@ def settle(plan: Plan, side: str) -> None:
     os.rename(next_proof(plan), plan["proof"])
 
 
+def refence(plan: Plan, side: str) -> str:
+    """Put the fence back that was taken away for a copy; why that failed, in words that go on a sentence."""
+    (engine,) = plan["engines"]
+    try:
+        copyover_schema.mend(open_database(plan, engine, side, 30.0))  # type: ignore[arg-type]
+    except Exception as error:
+        return "; then the {0}'s fence is not back: {1}".format(side, words(error))
+    return ""
+
+
 def watch_switchover(plan: Plan) -> None:
     """Hold the watchdog's own connections ready, and recover where the owner does not come through."""
     origin, destination = sides_of(plan)
@@ -191,6 +234,7 @@ def watch_switchover(plan: Plan) -> None:
             open_database(plan, engine, destination.name, 2.0),
             lambda _changed: {},
             None,
+            replicates=not plan.get("target_engines"),
         )
         for engine in sorted(plan["engines"])
     ]
@@ -200,6 +244,8 @@ def watch_switchover(plan: Plan) -> None:
         outcome = switchover.recover(reason, plan, origin, destination, pairs, the_valve)
         if outcome["outcome"] == "open":
             settle(plan, destination.name)
+        elif plan.get("target_engines"):
+            outcome["reason"] += refence(plan, destination.name)
         journal.append(
             plan["journal"], plan["phase"], "failed", text=outcome["reason"], step="watchdog", host=plan["host"]
         )
@@ -243,7 +289,6 @@ def watch_restart(plan: Plan) -> None:
 def run_seed(plan: Plan) -> Dict[str, Any]:
     """Copy the databases to the target, telling the journal how far it is."""
     engine = plan["engine"]
-    source, target = (open_database(plan, engine, side, 600.0) for side in ("source", "target"))
     last = [0.0]
 
     def progress(done: int, total: int, what: str) -> None:
@@ -251,6 +296,9 @@ def run_seed(plan: Plan) -> Dict[str, Any]:
             last[0] = time.monotonic()
             journal.append(plan["journal"], plan["phase"], "progress", what, "seed", plan["host"], done, total)
 
+    if engine in plan.get("target_engines", {}):
+        return run_trial(plan, progress)
+    source, target = (open_database(plan, engine, side, 600.0) for side in ("source", "target"))
     chosen = widen.of_engine(plan.get("widen", []), plan["engines"], engine)
     # Before anything is touched: what cannot be widened is known on the source.
     source.widenable(chosen)
@@ -263,6 +311,19 @@ def run_seed(plan: Plan) -> Dict[str, Any]:
     if any(target.widened(database) for database in plan["engines"][engine]):
         settings += source.take_widths(target) + target.take_widths(target)
     return dict(result, widened=widened, settings=settings, changed=result["changed"] or bool(settings or widened))
+
+
+def run_trial(plan: Plan, progress: Progress) -> Dict[str, Any]:
+    """Copy the databases where nothing can replicate, to know how long a hold with this copy in it would be."""
+    ends = open_ends(plan, plan["engine"], 600.0)
+    result = copyover.trial(ends, copyover.read_trial(plan["trial"]), progress)
+    switchover.write_json(plan["trial"], result)
+    result["predicted_s"] = copyover.predicted(result, copyover.count_rows(ends.source))
+    text = "a hold with the copy in it would take about {0} s: {1}".format(
+        result["predicted_s"], copyover.basis(result)
+    )
+    journal.append(plan["journal"], plan["phase"], "passed", text, "trial copy", plan["host"])
+    return result
 
 
 def run_relay(plan: Plan) -> None:

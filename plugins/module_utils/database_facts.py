@@ -8,6 +8,8 @@
 import json
 from typing import Any, Dict, List, Sequence
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import copyover_findings
+
 SETTINGS = (
     "version",
     "log_bin",
@@ -62,7 +64,7 @@ def named(column: str, databases: Sequence[str]) -> str:
     )
 
 
-def queries(databases: Sequence[str], site: str = "") -> List[str]:
+def queries(databases: Sequence[str], site: str = "", mariadb: bool = False) -> List[str]:
     """Statements that each give lines of JSON, an array with the kind first."""
     names = in_list(databases)
     known = ",".join("'{0}'".format(name) for name in SETTINGS)
@@ -88,6 +90,8 @@ def queries(databases: Sequence[str], site: str = "") -> List[str]:
         "SELECT DISTINCT JSON_ARRAY('vector',TABLE_SCHEMA,TABLE_NAME) FROM information_schema.COLUMNS "
         "WHERE DATA_TYPE='vector' AND " + named("TABLE_SCHEMA", databases)
     )
+    if mariadb:
+        found += copyover_findings.queries(lambda column: named(column, databases))
     if site:
         found.append(
             "SELECT JSON_ARRAY('fence table',TABLE_SCHEMA) FROM information_schema.TABLES WHERE TABLE_NAME='fence' "
@@ -158,6 +162,8 @@ def _add(database: Dict[str, Any], kind: str, values: List[Any]) -> None:
         database["engines"].setdefault(engine or "", []).append(name)
         if not int(primary):
             database["without_key"].append(name)
+    elif kind == "apart":
+        database.setdefault("apart", []).extend(copyover_findings.apart(values[1], values[2], values[3:]))
     elif not values[1].startswith("cutover_"):
         database[kind + "s"].append(values[1])
         if kind == "event" and values[2] == "ENABLED":

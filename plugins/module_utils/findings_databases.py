@@ -6,7 +6,11 @@
 import re
 from typing import Any, Dict, Iterator, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_accounts, findings_postgresql
+from ansible_collections.ocpizza.cutover.plugins.module_utils import (
+    copyover_findings,
+    findings_accounts,
+    findings_postgresql,
+)
 from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import INFO, INHIBITOR, WARNING, Finding, join
 
 LABELS = {"mariadb": "MariaDB", "mysql": "MySQL", "postgresql": "PostgreSQL"}
@@ -79,14 +83,17 @@ def _wrong_engine(engine: str, server: Dict[str, Any]) -> Iterator[Finding]:
 def _of_server(facts: Dict[str, Any], engine: str, server: Dict[str, Any]) -> Iterator[Finding]:
     for name in facts["site"]["engines"][engine]:
         yield from _of_database(engine, server, name)
-    yield from findings_accounts.source(engine, facts["site"], server)
-    yield from _old_source(engine, server)
+    # Copied rows ask nothing of the source's version and log; its accounts are made anew by the role.
+    copied = engine in facts["site"].get("target_engines", {})
+    if not copied:
+        yield from findings_accounts.source(engine, facts["site"], server)
+        yield from _old_source(engine, server)
     for host, target in sorted(facts["targets"].items()):
         if "database" in target.get("groups", []) and not target.get("unreachable"):
             yield from _between(facts, engine, server, host, target)
     if engine == "postgresql":
         yield from findings_postgresql.source(facts, server)
-    else:
+    elif not copied:
         yield from _binary_log(engine, server["settings"])
         if server.get("log_filtered"):
             yield Finding(
@@ -193,11 +200,29 @@ def _between(
     ours = server["settings"].get("version", "")
     known = target.get("databases", {}).get(engine, {})
     running = known.get("settings", {}).get("version", "")
-    package = target.get("packages", {}).get(PACKAGES[engine], {})
+    wanted = facts["site"].get("target_engines", {}).get(engine, engine)
+    package = target.get("packages", {}).get(PACKAGES[wanted], {})
     planned = target.get("planned", {})
     theirs = running or package.get("installed") or package.get("candidate") or ""
     kind = flavour(running) if running else planned.get("flavour") or engine
+    names = facts["site"]["engines"][engine]
+    if wanted != engine and wanted == kind and theirs:
+        yield from copyover_findings.copied(server, names, host, "{0} {1}".format(LABELS[kind], theirs))
+        return
+    if wanted not in (engine, kind):
+        yield Finding(
+            "database.target_engine",
+            INHIBITOR,
+            "The target's engine is another one than site_target_engines says",
+            "site_target_engines has {0} for {1}; {2} {3}.".format(
+                wanted, engine, host, "runs " + running if running else "is to get " + LABELS[kind]
+            ),
+            "Correct site_target_engines, or mysql_flavour.",
+        )
+        return
     if engine not in ("postgresql", kind):
+        copies = (engine, kind) in copyover_findings.WAYS
+        rows = sum(server["databases"][name]["rows"] for name in names) if copies else 0
         yield Finding(
             "database.replication_impossible",
             INHIBITOR,
@@ -205,8 +230,12 @@ def _between(
             "The source runs {0} {1}, {2} {3}.".format(
                 LABELS[engine], ours, host, "runs " + running if running else "is to get " + LABELS[kind]
             ),
-            "Use the same kind of server on the target (mysql_flavour: {0}). To change the kind, move first and then "
-            "dump and load the database in an announced outage.".format(engine),
+            "Use the same kind of server on the target (mysql_flavour: {0}). {1}".format(
+                engine,
+                copyover_findings.offer(rows)
+                if copies
+                else "To change the kind, move first and then dump and load the database in an announced outage.",
+            ),
         )
         return
     if not theirs:
@@ -214,7 +243,7 @@ def _between(
             "database.no_package",
             INHIBITOR,
             "The target has no database server to install",
-            "{0} knows no package {1}.".format(host, PACKAGES[engine]),
+            "{0} knows no package {1}.".format(host, PACKAGES[wanted]),
             "Correct its package sources and run 'apt-get update' there.",
         )
         return

@@ -416,12 +416,13 @@ def compare_database(
     chunk_rows: int = CHUNK_ROWS,
     widened: Optional[widen.Changed] = None,
     more_pairs: Sequence[Pair] = (),
+    defined: Optional[List[str]] = None,
 ) -> Dict[str, Any]:
     """The proof of one database, as proof.json has it.
 
     With ``more_pairs`` of connections as many more chunks are compared at a time. ``position`` is the source's
     before the first row is read: every row is equal at that position or was changed after it. ``widened`` is what
-    ``Database.widened()`` of the target says.
+    ``Database.widened()`` of the target says, ``defined`` what is defined differently, where the caller compared that.
     """
     sql = provider(source)
     pairs = [(source, target), *more_pairs]
@@ -430,7 +431,7 @@ def compare_database(
     where = position or sql.position(source)
     tables = sql.load_tables(source, database)
     others = {table.name: table for table in sql.load_tables(target, database)}
-    schema = compare_schema(source, target, database, widened)
+    schema = compare_schema(source, target, database, widened) if defined is None else defined
     total = sum(table.rows_estimate for table in tables)
     seen = [0]
     proofs = []

@@ -213,6 +213,8 @@ def _switchover(evidence: Evidence, name: str, judge: Judgement) -> Optional[Dic
         "position": _position(value.get("position")),
         "write_refused": bool(value.get("refused_write")),
         "proven_keys": _number(value.get("proven_keys")),
+        "predicted_s": _number(value.get("predicted_s")),
+        "predicted_from": _text(value.get("predicted_from")),
         "widened": [
             {
                 "column": _text(key.get("column")),

@@ -46,6 +46,7 @@ class Pair(NamedTuple):
     """One engine's databases on both sides, and what proves them equal.
 
     ``tracker`` is None where there is no full proof to start from. ``room`` asks the target about its widened keys.
+    ``replicates`` is false where the rows are copied while requests wait.
     """
 
     origin: Database
@@ -53,6 +54,7 @@ class Pair(NamedTuple):
     compare: Callable[[Changes], Dict[TableName, List[str]]]
     tracker: Optional[Tracker]
     room: Callable[[], List[Room]] = list
+    replicates: bool = True
 
 
 class Outcome(Dict[str, Any]):
@@ -189,13 +191,8 @@ class Switchover:
             self.deadline = held_at + float(self.plan["deadline_s"])
             leash.hold_until(self.deadline)
             self.steps.holding = True
-            self.steps.run("hold", lambda: valve.engage(self.valve))
-            self.steps.run("drain", self.drain)
-            self.steps.run("fence", self.fence)
-            self.steps.run("catch up", self.catch_up)
-            self.steps.run("prove", self.prove)
-            self.steps.run("reverse", self.reverse)
-            self.steps.run("open", self.open)
+            for name, step in self.held_steps():
+                self.steps.run(name, step)
             self.steps.run("release", lambda: valve.release(self.valve, self.destination.name))
             self.outcome["outcome"] = "open"
         except Exception as error:
@@ -216,6 +213,18 @@ class Switchover:
         self.outcome["proven_keys"] = self.proven_keys
         self.outcome["finished"] = journal.utc_now()
         return self.outcome
+
+    def held_steps(self) -> List[Tuple[str, Callable[[], Any]]]:
+        """What is done while requests wait, in this order."""
+        return [
+            ("hold", lambda: valve.engage(self.valve)),
+            ("drain", self.drain),
+            ("fence", self.fence),
+            ("catch up", self.catch_up),
+            ("prove", self.prove),
+            ("reverse", self.reverse),
+            ("open", self.open),
+        ]
 
     def remaining(self) -> float:
         """Seconds until the deadline."""
@@ -305,7 +314,7 @@ class Switchover:
                         self.the(side, database), missing[0]["db"], missing[0]["tbl"]
                     )
                 )
-            trouble = database.link().trouble()
+            trouble = self.link_trouble(database)
             if trouble:
                 problems.append("replication to {0}: {1}".format(self.the(side, database), trouble))
         for writer in here.writers():
@@ -316,6 +325,10 @@ class Switchover:
                     )
                 )
         return problems
+
+    def link_trouble(self, database: Database) -> str:
+        """Why the link to a side is not healthy; '' when it is."""
+        return database.link().trouble()
 
     def room_problems(self, pair: Pair) -> List[str]:
         """Why a widened key could keep the site from going back, now or later."""
@@ -589,7 +602,8 @@ def _finish(origin: Side, destination: Side, pairs: Sequence[Pair]) -> str:
     refusal = ""
     for pair in pairs:
         pair.origin.close()
-    for pair in pairs:
+    # What was copied was whole and proven before the decision.
+    for pair in [pair for pair in pairs if pair.replicates]:
         position = pair.origin.mark(uuid.uuid4().hex)
         if not pair.destination.wait_for(position, 2.0):
             raise Refused("the {0} did not reach {1}".format(destination.name, position))

@@ -160,10 +160,9 @@ def read_mysql(module):
         return result
     result["running"] = True
     # Where the list of variables is depends on the flavour; MySQL has taken it out of information_schema.
-    variables = (
-        "information_schema.GLOBAL_VARIABLES" if "mariadb" in version.lower() else "performance_schema.global_variables"
-    )
-    statements = database_facts.queries(databases, module.params["site"])
+    mariadb = "mariadb" in version.lower()
+    variables = "information_schema.GLOBAL_VARIABLES" if mariadb else "performance_schema.global_variables"
+    statements = database_facts.queries(databases, module.params["site"], mariadb)
     statements[0] = statements[0].format(variables=variables)
     output, error = ask(*statements)
     if output is None:

@@ -213,7 +213,9 @@ def _facts(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "steps", steps
         if switchover.get("write_refused"):
             yield "fence", "a write on the side that was left was seen refused"
-        if switchover.get("proven_keys") is not None:
+        if switchover.get("predicted_s") is not None:
+            yield "predicted", f"{switchover['predicted_s']:g} s, from {switchover.get('predicted_from')}"
+        elif switchover.get("proven_keys") is not None:
             yield "changed rows", f"{_n(switchover['proven_keys'])} compared after the full proof, before the open"
     if report.get("restart"):
         yield "restart", f"{_ms(report['restart']['hold_ms'])} held for the restart of the source database"

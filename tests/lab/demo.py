@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.lab import machines
 from tests.lab.artefacts import build_artefacts
 from tests.lab.docker import LabError
-from tests.lab.engines import client
+from tests.lab.engines import client, engine_on
 from tests.lab.hosts import CHECKOUT, Lab
 from tests.lab.traffic.__main__ import add_windows, passed
 from tests.lab.traffic.timeline import Window
@@ -194,7 +194,7 @@ def databases(lab: Lab, host: str) -> dict[str, str]:
 
 def database(lab: Lab, host: str, name: str) -> str:
     """The command that asks a machine's database, without the site in between."""
-    engine = lab.engines[-1 if name == STOCK else 0]
+    engine = engine_on(host, lab.engines[-1 if name == STOCK else 0])
     return shlex.join(machines.ssh_command(lab, host, client(engine, name)))
 
 

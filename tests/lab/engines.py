@@ -28,7 +28,15 @@ def engines() -> tuple[str, ...]:
             f"ENGINE={','.join(chosen)}: give mariadb, mysql or postgresql, or postgresql and one of the others"
             " with a comma between them"
         )
+    target = os.environ.get("TARGET_ENGINE")
+    if target and (chosen, target) != (("mariadb",), "mysql"):
+        raise LabError(f"TARGET_ENGINE={target}: nothing but mysql, and only beside ENGINE=mariadb, goes over by copy")
     return chosen
+
+
+def engine_on(host: str, engine: str) -> str:
+    """What the databases of one of the site's engines run on: on the new server it may be another one."""
+    return engine if host == "old" else os.environ.get("TARGET_ENGINE") or engine
 
 
 def suite(chosen: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.lab import engines
 from tests.lab.__main__ import main
 from tests.lab.demo import databases, traffic_arguments, windows
 from tests.lab.docker import LabError
@@ -140,3 +141,13 @@ def test_old_and_new_name_the_suites(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINE", "mysql")
     with pytest.raises(LabError, match="OLD=bookworm: give one of trixie"):
         Lab("any", 22000).image(HOSTS[0])
+
+
+def test_a_target_of_another_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE", "mariadb")
+    monkeypatch.setenv("TARGET_ENGINE", "mysql")
+    assert engines.engines() == ("mariadb",)
+    assert [engines.engine_on(host, "mariadb") for host in ("old", "db")] == ["mariadb", "mysql"]
+    monkeypatch.setenv("ENGINE", "postgresql")
+    with pytest.raises(LabError, match="TARGET_ENGINE=mysql: nothing but mysql, and only beside ENGINE=mariadb"):
+        engines.engines()

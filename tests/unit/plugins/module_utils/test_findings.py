@@ -12,6 +12,7 @@ DATABASE = {
     "exists": True,
     "bytes": 10**9,
     "engines": {"InnoDB": ["a"]},
+    "rows": 200000,
     "without_key": [],
     "events": [],
     "vectors": [],

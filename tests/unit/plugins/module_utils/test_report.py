@@ -97,6 +97,14 @@ def test_a_whole_migration_passes() -> None:
     assert report["traffic"]["annex"] == {"requests": 500, "failed": 0}
 
 
+def test_a_prediction_is_in_it() -> None:
+    evidence = copy.deepcopy(GOOD)
+    evidence["switchover"].update(predicted_s=2.5, predicted_from="5 rows copied in 2 s")
+    report = valid(build_report(run_of(*FORWARD), evidence))
+    assert report["switchover"]["predicted_s"] == 2.5
+    assert report["switchover"]["predicted_from"] == "5 rows copied in 2 s"
+
+
 def test_no_traffic_is_no_gap() -> None:
     assert build_report(run_of(*FORWARD), changed("traffic", None))["verdict"] == "PASSED"
 
