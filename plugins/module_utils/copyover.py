@@ -22,12 +22,12 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     proof,
     proof_mariadb,
 )
+from ansible_collections.ocpizza.cutover.plugins.module_utils.copy_databases import quiet_events, refuse
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Progress
 from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_walk import Walk
-from ansible_collections.ocpizza.cutover.plugins.module_utils.seed_mariadb import foreign_tables, quiet_events
 
 SAMPLE_ROWS = 500
 # The snapshot's readers begin at one point, for which all writing stops an instant; behind a long statement it would
@@ -169,12 +169,8 @@ def trial(ends: Ends, known: Dict[str, Any], progress: Progress) -> Dict[str, An
     source.make_schema()
     if known and target.seeded() is not None and not any(differences(ends, known["noted"]).values()):
         return dict(known, changed=False)
-    foreign = [] if target.seeded() is not None else foreign_tables(target)
-    if foreign:
-        raise SeedFailed(
-            "the target already has {0}; the copy never writes over tables that it did not bring. "
-            "Drop the database on the target, or name another one".format(", ".join(foreign[:5]))
-        )
+    if target.seeded() is None:
+        refuse(target)
     begin(target)
     total = int(
         source.value(

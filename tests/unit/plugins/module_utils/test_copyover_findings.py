@@ -14,7 +14,14 @@ DATABASE = {"exists": True, "engines": {"InnoDB": ["a"]}, "rows": 300000, "witho
 
 def found(target_engines: dict[str, str], running: str = "9.7.0", things: Any = ()) -> dict[str, Finding]:
     facts = {
-        "site": {"engines": {"mariadb": ["shop"]}, "target_engines": target_engines, "neighbours": []},
+        "site": {
+            "engines": {"mariadb": ["shop"]},
+            "target_engines": target_engines,
+            "neighbours": [],
+            "accounts": "copy",
+            "accounts_left": [],
+            "account_hosts": {},
+        },
         "source": {
             "databases": {
                 "mariadb": {
@@ -22,6 +29,7 @@ def found(target_engines: dict[str, str], running: str = "9.7.0", things: Any = 
                     "settings": {"version": "10.5.29-MariaDB", "log_bin": "OFF"},
                     "databases": {"shop": DATABASE | {"apart": list(things)}},
                     "other_databases": [],
+                    "accounts": {},
                 }
             }
         },
