@@ -83,6 +83,7 @@ def _wrong_engine(engine: str, server: Dict[str, Any]) -> Iterator[Finding]:
 def _of_server(facts: Dict[str, Any], engine: str, server: Dict[str, Any]) -> Iterator[Finding]:
     for name in facts["site"]["engines"][engine]:
         yield from _of_database(engine, server, name)
+    yield from _widened(facts["site"], engine, server)
     # Copied rows ask nothing of the source's version and log; its accounts are made anew by the role.
     copied = engine in facts["site"].get("target_engines", {})
     if not copied:
@@ -178,6 +179,26 @@ def _of_database(engine: str, server: Dict[str, Any], name: str) -> Iterator[Fin
         )
     if engine == "postgresql":
         yield from findings_postgresql.contents(name, database)
+
+
+def _widened(site: Dict[str, Any], engine: str, server: Dict[str, Any]) -> Iterator[Finding]:
+    """The tables of site_widen that are not there; what else keeps a key from being widened is told by replicate."""
+    names = site["engines"][engine]
+    known = {"{0}.{1}".format(name, table) for name in names for table in server["databases"][name].get("tables", [])}
+    # PostgreSQL's are quoted where SQL needs it.
+    known |= {name.replace('"', "") for name in known}
+    asked = [table for table in site.get("widen", []) if any(table.startswith(name + ".") for name in names)]
+    unknown = [table for table in asked if table not in known]
+    if unknown:
+        yield Finding(
+            "database.widen_unknown",
+            INHIBITOR,
+            "A table that is to be widened is not there",
+            "site_widen names {0}; {1} has no such table.".format(join(unknown), LABELS[engine]),
+            "Name tables as {0}, or [all].".format(
+                "database.schema.table" if engine == "postgresql" else "database.table"
+            ),
+        )
 
 
 def _old_source(engine: str, server: Dict[str, Any]) -> Iterator[Finding]:

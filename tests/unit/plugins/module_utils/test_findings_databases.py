@@ -374,3 +374,25 @@ def test_a_target_that_takes_no_copy(settings: dict[str, str], key: str, text: s
     (finding,) = findings.decide(facts)
     assert (finding.key, finding.severity) == ("database." + key, "inhibitor")
     assert text in findings.describe(finding)
+
+
+@pytest.mark.parametrize(
+    ("engine", "tables", "asked", "unknown"),
+    [
+        ("mysql", ["orders", "lines"], ["stock.orders"], ""),
+        ("mysql", ["orders"], ["all"], ""),
+        ("mysql", ["orders"], ["stock.odrers"], "site_widen names stock.odrers; MySQL has no such table."),
+        ("mysql", ["orders"], ["other.of another engine"], ""),
+        ("postgresql", ['public."user"'], ["stock.public.user"], ""),
+        ("postgresql", ["public.orders"], ["stock.orders"], "site_widen names stock.orders; PostgreSQL has no such"),
+    ],
+)
+def test_a_table_that_is_to_be_widened_must_be_there(
+    engine: str, tables: list[str], asked: list[str], unknown: str
+) -> None:
+    facts = facts_for(engine)
+    facts["source"]["databases"][engine]["databases"]["stock"]["tables"] = tables
+    facts["site"]["widen"] = asked
+    found = [finding for finding in findings.decide(facts) if finding.key == "database.widen_unknown"]
+    assert [finding.severity for finding in found] == ["inhibitor"] * bool(unknown)
+    assert all(unknown in finding.reason for finding in found)
