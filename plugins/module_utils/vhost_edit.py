@@ -6,7 +6,10 @@
 import re
 from typing import Iterable, List
 
-OPENING = re.compile(r"^[ \t]*<VirtualHost\b[^>]*>[^\n]*\n", re.IGNORECASE | re.MULTILINE)
+# To the end of the line, however often it is continued: what is put in must not become a part of it.
+OPENING = re.compile(
+    r"^[ \t]*<VirtualHost\b[^>]*>(?:[^\n]*\\\r?\n)*[^\n]*(?<!\\)(?<!\\\r)\n", re.IGNORECASE | re.MULTILINE
+)
 CLOSING = re.compile(r"^[ \t]*</VirtualHost>", re.IGNORECASE | re.MULTILINE)
 CONTINUED = re.compile(r"\\\r?\n")
 NAMES = re.compile(r"^[ \t]*Server(?:Name|Alias)[ \t]+(.+?)[ \t]*$", re.IGNORECASE | re.MULTILINE)

@@ -1,7 +1,7 @@
 """Includes in virtual hosts: in the right ones, and out again without a trace."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import vhost_edit
@@ -100,7 +100,14 @@ PIECES = [
 ]
 
 
+def test_a_continued_opening_is_not_broken() -> None:
+    content = "<VirtualHost *:80> \\\r\n \\\n \nServerName shop.example\n</VirtualHost>\n"
+    edited = vhost_edit.add_include(content, ["shop.example"], PATH)
+    assert edited == content.replace("ServerName", LINES + "ServerName")
+
+
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+@example("<VirtualHost *:80>\n<VirtualHost *:80>\\\nServerName shop.example")
 def test_taking_out_what_was_put_in_gives_the_original(content: str) -> None:
     edited = vhost_edit.add_include(content, ["shop.example"], PATH)
     assert vhost_edit.remove_include(edited, PATH) == content
