@@ -68,7 +68,7 @@ molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for 
 	@python -m tests.molecule --jobs 2 $(or $(SCENARIOS),$(patsubst %,--but %,$(MIGRATIONS)))
 
 integration: images  ## whole migrations, forward and back
-	@pytest tests/integration -x -n 2 --dist loadgroup --durations=12 --durations-min=20 --ignore=$(WIDENING) --ignore=$(COPYING)
+	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 --ignore=$(WIDENING) --ignore=$(COPYING)
 
 engines: images  ## a whole migration on each engine, keys widened on the way, and MariaDB to MySQL by copy
 	@python -m tests.molecule --jobs 2 $(MIGRATIONS)

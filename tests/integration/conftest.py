@@ -5,13 +5,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
-SAME_MACHINES = {"test_mariadb_server": "test_proof", "test_widening": "test_postgresql"}
+SAME_MACHINES = {
+    "tests/integration/test_mariadb_server.py": "tests/integration/test_proof.py",
+    "tests/integration/test_widening.py": "tests/integration/test_postgresql.py",
+}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        name = item.path.stem
-        item.add_marker(pytest.mark.xdist_group(SAME_MACHINES.get(name, name)))
+class ByMachines(LoadFileScheduling):
+    """What has one scope runs in one process, in order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        scope = super()._split_scope(nodeid)
+        return SAME_MACHINES.get(scope, scope)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByMachines:
+    return ByMachines(config, log)
