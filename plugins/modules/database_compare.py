@@ -25,25 +25,8 @@ attributes:
   diff_mode:
     support: none
     description: Nothing is changed.
+extends_documentation_fragment: ocpizza.cutover.databases
 options:
-  credentials:
-    description: JSON file on the host with the connection of each side. Only root should read it.
-    type: path
-    required: true
-  engine:
-    description: The engine of both servers.
-    type: str
-    choices: [mariadb, mysql, postgresql]
-    default: mariadb
-  site:
-    description: Name of the site.
-    type: str
-    required: true
-  databases:
-    description: The databases; they have the same names on both sides.
-    type: list
-    elements: str
-    required: true
   live:
     description: Whether the target replicates from the source. If not, nothing may write to either side meanwhile.
     type: bool

@@ -23,30 +23,13 @@ attributes:
   diff_mode:
     support: none
     description: The result names how many triggers are missing.
+extends_documentation_fragment: ocpizza.cutover.databases
 options:
-  credentials:
-    description: JSON file on the host with the connection of each side. Only root should read it.
-    type: path
-    required: true
-  engine:
-    description: The engine of both servers.
-    type: str
-    choices: [mariadb, mysql, postgresql]
-    default: mariadb
   side:
     description: Whose databases.
     type: str
     required: true
     choices: [source, target]
-  site:
-    description: Name of the site.
-    type: str
-    required: true
-  databases:
-    description: The site's databases.
-    type: list
-    elements: str
-    required: true
   state:
     description: Whether triggers, marker and fence are there. Once they are gone the next copy starts anew.
     type: str

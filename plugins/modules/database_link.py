@@ -22,30 +22,13 @@ attributes:
   diff_mode:
     support: none
     description: The result says what was done.
+extends_documentation_fragment: ocpizza.cutover.databases
 options:
-  credentials:
-    description: JSON file on the host with the connection of each side. Only root should read it.
-    type: path
-    required: true
-  engine:
-    description: The engine of both servers.
-    type: str
-    choices: [mariadb, mysql, postgresql]
-    default: mariadb
   side:
     description: The side that follows.
     type: str
     required: true
     choices: [source, target]
-  site:
-    description: Name of the site.
-    type: str
-    required: true
-  databases:
-    description: The site's databases.
-    type: list
-    elements: str
-    required: true
   state:
     description: Whether the link is there.
     type: str

@@ -25,25 +25,8 @@ attributes:
   diff_mode:
     support: none
     description: The result names the accounts and what they lack.
+extends_documentation_fragment: ocpizza.cutover.databases
 options:
-  credentials:
-    description: JSON file on the host with the connection of each side. Only root should read it.
-    type: path
-    required: true
-  engine:
-    description: The engine of both servers.
-    type: str
-    choices: [mariadb, mysql, postgresql]
-    default: mariadb
-  site:
-    description: Name of the site.
-    type: str
-    required: true
-  databases:
-    description: The site's databases.
-    type: list
-    elements: str
-    required: true
   state:
     description:
       - V(present) brings what is missing, and follows the source where a password or a right has changed since.

@@ -22,25 +22,8 @@ attributes:
   diff_mode:
     support: none
     description: Nothing is changed.
+extends_documentation_fragment: ocpizza.cutover.databases
 options:
-  credentials:
-    description: JSON file on the host with the connection of each side. Only root should read it.
-    type: path
-    required: true
-  engine:
-    description: The engine of both servers.
-    type: str
-    choices: [mariadb, mysql, postgresql]
-    default: mariadb
-  site:
-    description: Name of the site.
-    type: str
-    required: true
-  databases:
-    description: The site's databases.
-    type: list
-    elements: str
-    required: true
   timeout:
     description: Seconds to wait for the canaries.
     type: float
