@@ -100,9 +100,9 @@ def pair(table: Table, other: Table) -> Table:
     """
     columns = []
     for column in table.columns:
-        match = [one for one in other.columns if one.name == column.name]
-        same = not match or _charset(match[0]) == _charset(column)
-        columns.append(column._replace(convert=not same))
+        match = next((one for one in other.columns if one.name == column.name), None)
+        same = match is None or _charset(match) == _charset(column)
+        columns.append(column.beside(match, convert=not same))
     return table._replace(columns=columns, digest=table.digest if table.digest == other.digest else table.common)
 
 

@@ -66,6 +66,10 @@ class Column(NamedTuple):
     charset: Optional[str] = None
     convert: bool = False
 
+    def beside(self, _other: Optional["Column"], convert: bool) -> "Column":
+        """This column as it is compared with the other side's."""
+        return self._replace(convert=convert)
+
     @property
     def base(self) -> str:
         """The type without length and attributes."""

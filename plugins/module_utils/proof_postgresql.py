@@ -5,7 +5,7 @@
 
 A row's hash is the MD5 of its text as a record, in UTF-8. That text tells NULL from '', has every digit of a
 float and each zero of a numeric, and is what the copy and the replication carry: what it does not show, they
-cannot move either.
+cannot move either. A chunk folds 64 bits of each row, made without printing it (proof_number_postgresql).
 
 A chunk is limited by keys of the source's own order, so that its index serves. Where the target sorts a few texts
 differently, their chunks differ at first, and then their rows, read by key, do not: every row is in one of the
@@ -18,16 +18,24 @@ Every statement is a pair (text, arguments), each argument in place of a %s; a p
 # ruff: noqa: S608 - every name in a statement went through quote_postgresql(), every value is an argument
 
 import json
-import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import proof_schema_postgresql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_postgresql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_wire import SITE_TABLES, ask
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_number_postgresql import (
+    MD5,
+    NUMBER,
+    fast,
+    number,
+    row_text,
+)
 
 Statement = Tuple[str, Tuple[Any, ...]]
 Key = Tuple[Any, ...]
 
 MAX_HASHES = 200000
+schema = proof_schema_postgresql.schema
 # Extensions whose types print all that they hold.
 EXACT_EXTENSIONS = ("citext", "hstore", "ltree", "isn", "intarray", "cube", "seg", "uuid-ossp", "postgis", "vector")
 
@@ -36,6 +44,7 @@ class Column(NamedTuple):
     """One column; ``charset`` is how it sorts, None for what is no text; ``convert`` is set where the sides' differ.
 
     ``known`` types print exactly what they hold; ``foreign`` ones are not PostgreSQL's own, nor made of them.
+    ``fast`` is how a number is made of its values without printing them, empty where they are printed.
     """
 
     name: str
@@ -44,18 +53,22 @@ class Column(NamedTuple):
     convert: bool = False
     known: bool = True
     foreign: bool = False
+    nullable: bool = True
+    fast: str = ""
 
-
-# 64 bits of a row's text. The first is there since PostgreSQL 11, takes half the time, and hashes the bytes of the
-# database's own encoding. Where two versions were to compute it differently, the rows themselves would be compared.
-HASH = 'hashtextextended({0} COLLATE "C",0)'
-MD5 = "('x'||left(md5(convert_to({0},'UTF8')),16))::bit(64)::bigint"
+    def beside(self, other: Optional["Column"], convert: bool) -> "Column":
+        """This column as it is compared with the other side's."""
+        return self._replace(
+            convert=convert,
+            nullable=self.nullable or other is None or other.nullable,
+            fast=self.fast if other is not None and other.fast == self.fast else "",
+        )
 
 
 class Table(NamedTuple):
     """One table, its name with its schema and quoted. ``key`` is empty where no key identifies a row.
 
-    ``digest`` is how the server makes a number of a row.
+    ``digest`` is how the server makes a number of a row: MD5 or NUMBER.
     """
 
     database: str
@@ -94,14 +107,9 @@ def covered(column: Column) -> bool:
     return column.known
 
 
-def row_text(columns: Sequence[Column]) -> str:
-    """These columns' values as one text."""
-    return "ROW({0})::text".format(",".join(quote(column.name) for column in columns))
-
-
-def digest(columns: Sequence[Column]) -> str:
+def row_hash(columns: Sequence[Column]) -> str:
     """The MD5 of these columns' values."""
-    return "md5(convert_to({0},'UTF8'))".format(row_text(columns))
+    return "md5(convert_to({0},'UTF8'))".format(row_text([quote(column.name) for column in columns]))
 
 
 def sortable(column: Column) -> str:
@@ -140,8 +148,8 @@ def _key_names(table: Table) -> str:
 def checksum(table: Table, lower: Optional[Key] = None, upper: Optional[Key] = None) -> Statement:
     """Count, and sum of 64 bits of each row's hash: the order does not matter, and rows may come twice."""
     where, arguments = _where(table, lower, upper)
-    number = table.digest.format(row_text(table.columns))
-    return "SELECT count(*),coalesce(sum({0}),0) FROM {1} WHERE {2}".format(number, table_name(table), where), arguments
+    one = number([(column.fast, quote(column.name), column.nullable) for column in table.columns], table.digest)
+    return "SELECT count(*),coalesce(sum({0}),0) FROM {1} WHERE {2}".format(one, table_name(table), where), arguments
 
 
 def last_key(table: Table) -> Statement:
@@ -171,7 +179,7 @@ def hashes(table: Table, lower: Optional[Key], upper: Optional[Key]) -> Statemen
     where, arguments = _where(table, lower, upper)
     return (
         "SELECT {0},{1} FROM {2} WHERE {3} LIMIT {4:d}".format(
-            _key_names(table), digest(table.columns), table_name(table), where, MAX_HASHES
+            _key_names(table), row_hash(table.columns), table_name(table), where, MAX_HASHES
         ),
         arguments,
     )
@@ -181,7 +189,9 @@ def hashes_of(table: Table, keys: Sequence[Key]) -> Statement:
     """Key columns, then the hash, of the rows with these keys."""
     where, arguments = _keys(table, keys)
     return (
-        "SELECT {0},{1} FROM {2} WHERE {3}".format(_key_names(table), digest(table.columns), table_name(table), where),
+        "SELECT {0},{1} FROM {2} WHERE {3}".format(
+            _key_names(table), row_hash(table.columns), table_name(table), where
+        ),
         arguments,
     )
 
@@ -189,7 +199,7 @@ def hashes_of(table: Table, keys: Sequence[Key]) -> Statement:
 def column_hashes_of(table: Table, keys: Sequence[Key]) -> Statement:
     """Key columns, then one hash a column, of the rows with these keys."""
     where, arguments = _keys(table, keys)
-    columns = ",".join(digest([column]) for column in table.columns)
+    columns = ",".join(row_hash([column]) for column in table.columns)
     return (
         "SELECT {0},{1} FROM {2} WHERE {3}".format(_key_names(table), columns, table_name(table), where),
         arguments,
@@ -200,7 +210,7 @@ def multiset(table: Table) -> Statement:
     """The hashes of a table without key, and how often each comes."""
     return (
         "SELECT {0} AS h,count(*) FROM {1} GROUP BY 1 LIMIT {2:d}".format(
-            digest(table.columns), table_name(table), MAX_HASHES
+            row_hash(table.columns), table_name(table), MAX_HASHES
         ),
         (),
     )
@@ -232,10 +242,10 @@ def load_tables(connection: Any, database: str) -> List[Table]:
     order = database_order(json.loads(described))
     types = load_types(connection)
     columns = {}  # type: Dict[str, List[Column]]
-    for oid, name, kind, type_oid, collation, provider, locale in ask(
+    for oid, name, kind, type_oid, collation, provider, locale, filled in ask(
         connection,
         "SELECT c.oid, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.attcollation, o.collprovider, "
-        "o.collname "
+        "o.collname, a.attnotnull "
         + SITE_TABLES.replace(
             "FROM pg_class c",
             "FROM pg_attribute a JOIN pg_class c "
@@ -246,7 +256,15 @@ def load_tables(connection: Any, database: str) -> List[Table]:
     ):
         sorts = None if collation == "0" else order if provider == "d" else sort_name(provider, locale)
         columns.setdefault(oid, []).append(
-            Column(name, kind, sorts, False, exact(types, type_oid), foreign(types, type_oid))
+            Column(
+                name,
+                kind,
+                sorts,
+                known=exact(types, type_oid),
+                foreign=foreign(types, type_oid),
+                nullable=filled != "t",
+                fast=fast(int(type_oid)),
+            )
         )
     keys = {}  # type: Dict[str, List[Tuple[Any, ...]]]
     for oid, identity, primary, name, names in ask(
@@ -261,9 +279,9 @@ def load_tables(connection: Any, database: str) -> List[Table]:
         key = json.loads(names)
         # What the log knows a deleted row by comes first: the proof must be able to look it up.
         keys.setdefault(oid, []).append((identity != "t", primary != "t", len(key), name, key))
-    number = HASH if encoding == "UTF8" and int(version) >= 110000 else MD5
+    digest = NUMBER if encoding == "UTF8" and int(version) >= 110000 else MD5
     return [
-        Table(database, name, columns.get(oid, []), min(keys[oid])[-1] if oid in keys else [], "", int(rows), number)
+        Table(database, name, columns.get(oid, []), min(keys[oid])[-1] if oid in keys else [], "", int(rows), digest)
         for oid, name, rows in sorted(
             (
                 (oid, "{0}.{1}".format(quote_postgresql(schema), quote_postgresql(name)), rows)
@@ -348,163 +366,3 @@ def position(connection: Any) -> str:
     """The server's position in its log."""
     ((value,),) = fetch(connection, ("SELECT pg_current_wal_insert_lsn()", ()))
     return str(value)
-
-
-# Objects that are no extension's, of a schema that is the site's.
-_SITE = (
-    "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' "
-    "AND coalesce(obj_description(n.oid, 'pg_namespace'), '') NOT LIKE 'ocpizza.cutover%' "
-    "AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.objid = {0}.oid AND e.deptype = 'e')"
-)
-_ACL = (
-    "(SELECT string_agg(DISTINCT concat_ws(' ', CASE WHEN x.grantee = 0 THEN 'PUBLIC' "
-    "ELSE x.grantee::regrole::text END, x.privilege_type, CASE WHEN x.is_grantable AND x.grantee <> x.grantor "
-    "THEN 'grantable' END), ', ') FROM aclexplode(coalesce({0}.{1}, "
-    "acldefault({2}, {0}.{3}))) x WHERE x.privilege_type <> 'MAINTAIN')"
-)
-# What is not defined in words anywhere: that it is there has to do.
-_OTHERS = (
-    *("pg_operator", "pg_cast", "pg_opclass", "pg_opfamily", "pg_conversion", "pg_language", "pg_transform"),
-    *("pg_ts_config", "pg_ts_dict", "pg_ts_parser", "pg_ts_template", "pg_am", "pg_foreign_data_wrapper"),
-    *("pg_foreign_server", "pg_user_mapping"),
-)
-# Objects of the server itself have lower numbers.
-_MADE = "{0}.oid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.objid = {0}.oid AND e.deptype = 'e')"
-SCHEMA_QUERIES = {
-    # The one that every database has belongs to another role in each version.
-    "schema": (
-        "SELECT 'schema', n.nspname, '', n.nspowner::regrole, "
-        + _ACL.format("n", "nspacl", "'n'", "nspowner")
-        + " FROM pg_namespace n WHERE n.nspname <> 'public' AND "
-        + _SITE.format("n")
-    ),
-    "default privileges": (
-        "SELECT 'default privileges', concat_ws(' ', d.defaclrole::regrole, n.nspname), d.defaclobjtype, "
-        "(SELECT string_agg(concat_ws(' ', CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, "
-        "x.privilege_type), ', ' ORDER BY 1) FROM aclexplode(d.defaclacl) x WHERE x.privilege_type <> 'MAINTAIN') "
-        "FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace"
-    ),
-    "collation": (
-        "SELECT n.nspname, c.collname, '', c.collprovider, c.collisdeterministic, coalesce(to_jsonb(c)->>'colllocale', "
-        "to_jsonb(c)->>'colliculocale', c.collcollate) FROM pg_collation c "
-        "JOIN pg_namespace n ON n.oid = c.collnamespace WHERE " + _SITE.format("c")
-    ),
-    "rule": (
-        "SELECT n.nspname, c.relname, r.rulename, r.ev_enabled, pg_get_ruledef(r.oid) FROM pg_rewrite r "
-        "JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE r.rulename <> '_RETURN' AND " + _SITE.format("c")
-    ),
-    "statistics": (
-        "SELECT n.nspname, s.stxname, '', pg_get_statisticsobjdef(s.oid) FROM pg_statistic_ext s "
-        "JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE " + _SITE.format("s")
-    ),
-    "comment": (
-        "SELECT 'comment', pg_describe_object(d.classoid, d.objoid, d.objsubid), '', d.description "
-        "FROM (SELECT s.*, s.objoid AS oid FROM pg_description s) d WHERE d.classoid <> 'pg_extension'::regclass "
-        "AND d.description NOT LIKE 'ocpizza.cutover%' AND " + _MADE.format("d")
-    ),
-    "object": " UNION ALL ".join(
-        "SELECT 'object', pg_describe_object('{0}'::regclass, o.oid, 0), '' FROM {0} o WHERE ".format(catalogue)
-        + _MADE.format("o")
-        for catalogue in _OTHERS
-    ),
-    "large objects": (
-        "SELECT 'large objects', 'all', '', (SELECT count(*) FROM pg_largeobject_metadata), "
-        "md5(string_agg(concat_ws(':', loid, pageno, md5(data)), ',' ORDER BY loid, pageno)) FROM pg_largeobject"
-    ),
-    "table": (
-        "SELECT n.nspname, c.relname, '', c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, "
-        "pg_get_expr(c.relpartbound, c.oid), CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END, "
-        "c.relowner::regrole, "
-        + _ACL.format("c", "relacl", "'r'", "relowner")
-        + " FROM pg_class c JOIN pg_namespace n "
-        "ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND " + _SITE.format("c")
-    ),
-    "column": (
-        "SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, "
-        "a.attgenerated, pg_get_expr(d.adbin, d.adrelid), CASE WHEN o.collprovider <> 'd' THEN o.collname END, "
-        "(SELECT string_agg(concat_ws(' ', CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, "
-        "x.privilege_type), ', ' ORDER BY 1) FROM aclexplode(a.attacl) x) "
-        "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
-        "LEFT JOIN pg_collation o ON o.oid = a.attcollation "
-        "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND a.attnum > 0 AND NOT a.attisdropped AND "
-        + _SITE.format("c")
-    ),
-    "index": (
-        "SELECT n.nspname, c.relname, '', pg_get_indexdef(c.oid), i.indisvalid, i.indisreplident FROM pg_index i "
-        "JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
-        + _SITE.format("c")
-    ),
-    "constraint": (
-        "SELECT n.nspname, coalesce(c.relname, y.typname), k.conname, pg_get_constraintdef(k.oid), k.convalidated "
-        "FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace LEFT JOIN pg_class c ON c.oid = k.conrelid "
-        "LEFT JOIN pg_type y ON y.oid = k.contypid WHERE k.contype <> 'n' AND "
-        + _SITE.format("k").replace("e.objid = k.oid", "e.objid IN (k.oid, c.oid)")
-    ),
-    "trigger": (
-        "SELECT n.nspname, c.relname, t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) FROM pg_trigger t "
-        "JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE NOT t.tgisinternal AND t.tgname <> 'cutover_fence' AND " + _SITE.format("c")
-    ),
-    "routine": (
-        "SELECT n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), pg_get_function_result(p.oid), "
-        "p.prokind, p.provolatile, p.proisstrict, p.prosecdef, p.proconfig, md5(p.prosrc), p.proowner::regrole, "
-        + _ACL.format("p", "proacl", "'f'", "proowner")
-        + " FROM pg_proc p "
-        "JOIN pg_namespace n ON n.oid = p.pronamespace WHERE " + _SITE.format("p")
-    ),
-    "view": (
-        "SELECT n.nspname, c.relname, '', pg_get_viewdef(c.oid) FROM pg_class c "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND " + _SITE.format("c")
-    ),
-    "sequence": (
-        "SELECT n.nspname, c.relname, '', format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmax, "
-        "s.seqmin, s.seqcache, s.seqcycle, c.relowner::regrole, "
-        + _ACL.format("c", "relacl", "'s'", "relowner")
-        + " FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE " + _SITE.format("c")
-    ),
-    "type": (
-        "SELECT n.nspname, t.typname, '', t.typtype, t.typnotnull, t.typdefault, "
-        "CASE WHEN t.typbasetype <> 0 THEN format_type(t.typbasetype, t.typtypmod) END, "
-        "(SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid), "
-        "t.typowner::regrole, "
-        + _ACL.format("t", "typacl", "'T'", "typowner")
-        + " FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype IN ('e', 'd', 'r') AND "
-        + _SITE.format("t")
-    ),
-    "policy": (
-        "SELECT n.nspname, c.relname, p.polname, p.polcmd, p.polpermissive, pg_get_expr(p.polqual, p.polrelid), "
-        "pg_get_expr(p.polwithcheck, p.polrelid), p.polroles::regrole[] FROM pg_policy p "
-        "JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE " + _SITE.format("c")
-    ),
-    "extension": "SELECT 'extension', extname, '' FROM pg_extension",
-    "event trigger": "SELECT 'event trigger', evtname, '', evtevent, evtenabled, evttags FROM pg_event_trigger",
-}
-
-
-def normalised(kind: str, value: Any) -> str:
-    """One spelling for what versions spell differently: from 16 on a view's columns lack the tables that 13 names."""
-    if value is None:
-        return "NULL"
-    text = str(value)
-    if kind == "view":
-        text = re.sub(r'(?:"(?:[^"]|"")*"|[A-Za-z_][\w$]*)\.', "", text)
-        text = re.sub(r"[\s()]+", " ", text).strip()
-    if kind == "collation":
-        # From 16 on a language tag is kept without what goes without saying.
-        text = re.sub(r"-true(?=-|\Z)", "", text)
-    return text
-
-
-def schema(connection: Any, database: str) -> Dict[Tuple[str, str], str]:
-    """Everything that is defined in a database: (kind, name) to a normalised definition."""
-    found = {}
-    for kind, query in SCHEMA_QUERIES.items():
-        for row in ask(connection, query):
-            name = ".".join(quote_postgresql(part) for part in row[:2])
-            if row[2]:
-                name += "({0})".format(row[2]) if kind == "routine" else "." + quote_postgresql(row[2])
-            found[(kind, name)] = " ".join(normalised(kind, value) for value in row[3:])
-    return found

@@ -20,8 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.lab import machines
-from tests.lab.artefacts import build_artefacts
+from tests.lab import machines, provisioned
 from tests.lab.demo import control_traffic, databases, running_traffic
 from tests.lab.engines import client
 from tests.lab.hosts import CHECKOUT, Lab
@@ -65,10 +64,7 @@ class Bench:
 
     def run(self, rounds: int) -> dict[str, Any]:
         """Provision, migrate, and go to and fro."""
-        machines.down(self.lab)
-        machines.up(self.lab)
-        build_artefacts()
-        self.playbook(CHECKOUT / "tests" / "lab" / "provision.yml")
+        provisioned.bring_up(self.lab, lambda: self.playbook(CHECKOUT / "tests" / "lab" / "provision.yml"))
         if self.rows:
             command = machines.ssh_command(self.lab, "old", client(self.lab.engines[0], "ocpizza"))
             subprocess.run(command, input=archive(self.lab.engines[0], self.rows), text=True, check=True)

@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.site import BIN, Site
-from tests.lab import machines
-from tests.lab.artefacts import build_artefacts
+from tests.lab import machines, provisioned
 from tests.lab.demo import control_traffic, running_traffic
 from tests.lab.hosts import CHECKOUT, Lab
 
@@ -33,11 +32,8 @@ def site() -> Iterator[Site]:
     out = CHECKOUT / "build" / "integration"
     subprocess.run(["rm", "-rf", str(out)], check=True)
     out.mkdir(parents=True)
-    machines.down(lab)
-    machines.up(lab)
-    build_artefacts()
     here = Site(lab, out)
-    here.run(str(CHECKOUT / "tests" / "lab" / "provision.yml"), cwd=CHECKOUT)
+    provisioned.bring_up(lab, lambda: here.run(str(CHECKOUT / "tests" / "lab" / "provision.yml"), cwd=CHECKOUT))
     yield here
     if not os.environ.get("KEEP"):
         machines.down(lab)

@@ -26,6 +26,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     database_facts_postgresql,
     findings_postgresql,
     proof,
+    proof_postgresql,
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.findings import describe
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql import FENCE_STATE, PostgreSQL
@@ -334,6 +335,52 @@ def test_planted_difference_is_named(sides: tuple[Any, Any], statement: str, nam
     assert result["verdict"] == "FAILED"
     assert any(text.endswith(named) for text in result["differences"]), result["differences"]
     assert len(result["differences"]) <= 2
+
+
+ODD = """
+CREATE TABLE public.odd (id bigint PRIMARY KEY, big bigint, small smallint, yes boolean, words text, moment timestamp,
+  stamp timestamptz, same uuid);
+INSERT INTO public.odd VALUES
+  (0, 0, 0, false, '', 'epoch', 'epoch', '00000000-0000-0000-0000-000000000000'),
+  (1, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+  (-9223372036854775808, 9223372036854775807, -32768, true, 'x', 'infinity', '-infinity',
+   'deadbeef-0000-0000-0000-000000000001'),
+  (9223372036854775807, -9223372036854775808, 32767, true, 'x', '-infinity', 'infinity', NULL),
+  (4, 4294967296, 4, true, 'é', '294276-12-31', '4713-01-01 BC', NULL),
+  (5, -4294967297, 5, false, '🍕', '2024-02-29 12:00:00.000001', '2024-02-29 12:00:00.000001+02', NULL)
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        # What a hash that folds eight bytes to four takes for the same.
+        "UPDATE public.odd SET big = 1 WHERE id = 4",
+        "UPDATE public.odd SET big = 4294967294 WHERE id = 5",
+        "UPDATE public.odd SET big = 0 WHERE id = 1",
+        "UPDATE public.odd SET yes = NULL WHERE id = 0",
+        "UPDATE public.odd SET words = NULL WHERE id = 0",
+        "UPDATE public.odd SET moment = 'epoch' WHERE id = 1",
+        "UPDATE public.odd SET stamp = NULL WHERE id = 0",
+        "UPDATE public.odd SET stamp = stamp + interval '4294967297 us' WHERE id = 5",
+        "UPDATE public.odd SET same = NULL WHERE id = 0",
+        # Two rows that exchange what they have.
+        "UPDATE public.odd SET words = CASE id WHEN 4 THEN '🍕' ELSE 'é' END WHERE id IN (4, 5)",
+    ],
+)
+def test_a_row_s_number_tells_every_difference(sides: tuple[Any, Any], statement: str) -> None:
+    for side in sides:
+        ask(side, "SET TIME ZONE 'UTC'; SET search_path = public;" + ODD)
+    tables = {table.name: table for table in proof.load_tables(sides[0], PLAIN)}
+    other = {table.name: table for table in proof.load_tables(sides[1], PLAIN)}
+    table = proof.pair(tables["public.odd"], other["public.odd"])
+    whole = proof_postgresql.checksum(table)
+
+    assert proof_postgresql.fetch(sides[0], whole) == proof_postgresql.fetch(sides[1], whole)
+    ask(sides[1], statement)
+    assert proof_postgresql.fetch(sides[0], whole) != proof_postgresql.fetch(sides[1], whole)
+
+    assert proof.compare_table([sides], table).status == proof.DIFFERENT
 
 
 @pytest.mark.parametrize(

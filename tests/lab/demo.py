@@ -18,8 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.lab import machines
-from tests.lab.artefacts import build_artefacts
+from tests.lab import machines, provisioned
 from tests.lab.docker import LabError
 from tests.lab.engines import client, engine_on
 from tests.lab.hosts import CHECKOUT, Lab
@@ -55,12 +54,7 @@ class Demo:
         shutil.rmtree(OUT, ignore_errors=True)
         OUT.mkdir(parents=True)
         # A lab that an earlier demo left has been moved already.
-        machines.down(self._lab)
-        machines.up(self._lab)
-        build_artefacts()
-        self._say("five machines are up")
-        if self._cutover("run", "tests/lab/provision.yml"):
-            raise LabError(f"the old server could not be provisioned; see {OUT}/logs")
+        provisioned.bring_up(self._lab, self._provision)
         self._say("the old server serves both sites")
         with running_traffic(self._lab, OUT, NORMAL) as traffic:
             self._baseline()
@@ -73,6 +67,11 @@ class Demo:
         verdict = self._cutover("report", str(OUT.relative_to(CHECKOUT)))
         self._tell(counted)
         return 0 if (status, verdict) == (0, 0) and passed(counted) else 1
+
+    def _provision(self) -> None:
+        self._say("five machines are up")
+        if self._cutover("run", "tests/lab/provision.yml"):
+            raise LabError(f"the old server could not be provisioned; see {OUT}/logs")
 
     def _baseline(self) -> None:
         """Some quiet seconds, to know what the site is like when nobody moves it."""

@@ -49,6 +49,12 @@ def state(container: str) -> str:
     return docker("container", "inspect", "--format", "{{.State.Status}}", container, check=False).strip()
 
 
+def image_label(image: str, label: str) -> str:
+    """A label's value; empty when there is no such image or label."""
+    form = f'{{{{ index .Config.Labels "{label}" }}}}'
+    return docker("image", "inspect", "--format", form, image, check=False).strip()
+
+
 def execute(container: str, *command: str, stdin: str | None = None, check: bool = True) -> str:
     """Run a command inside a container."""
     flags = ["-i"] if stdin is not None else []

@@ -20,8 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.lab import machines
-from tests.lab.artefacts import build_artefacts
+from tests.lab import machines, provisioned
 from tests.lab.demo import control_traffic, databases, running_traffic
 from tests.lab.docker import LabError
 from tests.lab.hosts import CHECKOUT, Lab
@@ -101,10 +100,7 @@ class Interruptions:
 
     def run(self) -> dict[str, Any]:
         """Kill, go on, and read every acknowledged write back."""
-        machines.down(self.lab)
-        machines.up(self.lab)
-        build_artefacts()
-        self.through("tests/lab/provision.yml")
+        provisioned.bring_up(self.lab, lambda: self.through("tests/lab/provision.yml"))
         blows = []
         with running_traffic(self.lab, OUT, RATE, at_most_s=3600) as traffic:
             time.sleep(3)

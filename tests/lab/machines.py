@@ -12,22 +12,30 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.lab.docker import LabError, answers, docker, execute, names, state
-from tests.lab.hosts import ADDRESS, CHECKOUT, HOSTS, LABEL, Host, Lab
+from tests.lab.hosts import ADDRESS, CHECKOUT, HOSTS, LABEL, OLD, Host, Lab
 
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 MEDIA = "/srv/media"
 BOOT_SECONDS = 90
 
 
-def up(lab: Lab) -> None:
-    """Bring every machine up; what is up already is left alone."""
+def prepare(lab: Lab) -> None:
+    """The Docker engine, and the images that the machines are made from."""
     _script("engine.sh")
     _script("images.sh", *sorted({lab.image(host).partition(":")[2] for host in HOSTS}))
+
+
+def up(lab: Lab, old_image: str = "") -> None:
+    """Bring every machine up; what is up already is left alone. The old server may have an image of its own."""
+    prepare(lab)
     _make_key(lab)
     _make_once("network", lab.name, lab)
     _make_once("volume", f"{lab.name}-media", lab)
+    images = {host: lab.image(host) for host in HOSTS}
+    if old_image:
+        images[next(host for host in HOSTS if host.name == OLD)] = old_image
     with ThreadPoolExecutor(len(HOSTS)) as pool:
-        keys = list(pool.map(lambda host: _machine(lab, host), HOSTS))
+        keys = list(pool.map(lambda host: _machine(lab, host, images[host]), HOSTS))
     (lab.ssh / "known_hosts").write_text("".join(keys))
 
 
@@ -121,12 +129,12 @@ def _make_once(kind: str, name: str, lab: Lab) -> None:
         docker(kind, "create", "--label", LABEL, "--label", f"ocpizza.cutover.lab={lab.name}", name)
 
 
-def _machine(lab: Lab, host: Host) -> str:
+def _machine(lab: Lab, host: Host, image: str) -> str:
     """One machine, running, with our key in it; returns its line for known_hosts."""
     container = lab.container(host)
     now = state(container)
     if not now:
-        docker("run", "--detach", *_flags(lab, host), lab.image(host))
+        docker("run", "--detach", *_flags(lab, host), image)
     elif now != "running":
         docker("start", container)
     _await_boot(lab, host)

@@ -174,8 +174,8 @@ def test_rows_are_folded_as_the_server_can(digest, key, fold):
     [
         (proof_mariadb, proof_mariadb.MD5, proof_mariadb.MD5, proof_mariadb.MD5),
         (proof_mariadb, proof_mariadb.MD5, proof_mariadb.SHA2, proof_mariadb.COMMON),
-        (proof_postgresql, proof_postgresql.HASH, proof_postgresql.HASH, proof_postgresql.HASH),
-        (proof_postgresql, proof_postgresql.MD5, proof_postgresql.HASH, proof_postgresql.MD5),
+        (proof_postgresql, proof_postgresql.NUMBER, proof_postgresql.NUMBER, proof_postgresql.NUMBER),
+        (proof_postgresql, proof_postgresql.MD5, proof_postgresql.NUMBER, proof_postgresql.MD5),
     ],
 )
 def test_both_sides_hash_in_the_same_way(module, ours, theirs, agreed):
