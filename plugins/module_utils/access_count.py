@@ -7,6 +7,7 @@ import datetime
 import ipaddress
 import re
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils.access_log import Request
@@ -45,28 +46,28 @@ class Rules:
         self.paths = tuple(health_paths)
         self.bots = re.compile("|".join([BOTS, *bots]), re.IGNORECASE)
         self.checks = re.compile(CHECKS, re.IGNORECASE)
-        self.known = {}  # type: Dict[str, bool]
+        # The same few come again and again.
+        self.is_own = lru_cache(MOST_CLIENTS)(self._is_own)
+        self.by_agent = lru_cache(10000)(self._by_agent)
 
-    def is_own(self, client: str) -> bool:
-        """Whether the client is one of ours."""
-        if client not in self.known:
-            if len(self.known) > MOST_CLIENTS:
-                self.known.clear()
-            try:
-                address = ipaddress.ip_address(client)
-            except ValueError:
-                self.known[client] = False
-            else:
-                self.known[client] = any(address in network for network in self.networks)
-        return self.known[client]
+    def _is_own(self, client: str) -> bool:
+        try:
+            address = ipaddress.ip_address(client)
+        except ValueError:
+            return False
+        return any(address in network for network in self.networks)
+
+    def _by_agent(self, agent: str) -> str:
+        if self.checks.search(agent):
+            return "health"
+        return "bots" if self.bots.search(agent) else "people"
 
     def kind(self, request: Request) -> str:
         """Of which kind the request is; whatever is not known to be something else is somebody's."""
-        if request.path.split("?")[0] in self.paths or self.checks.search(request.agent):
+        if request.path.split("?")[0] in self.paths:
             return "health"
-        if self.is_own(request.client):
-            return "own"
-        return "bots" if self.bots.search(request.agent) else "people"
+        kind = self.by_agent(request.agent)
+        return "own" if kind != "health" and self.is_own(request.client) else kind
 
 
 class Tally:

@@ -138,7 +138,9 @@ def _request(fields: Mapping[str, Any], when: Optional[float]) -> Optional[Reque
         return None
     words = str(fields.get("request") or "").split(" ")
     path = str(fields.get("path") or (words[1] if len(words) > 1 else ""))
-    vhost = re.sub(r":\d+$", "", str(fields.get("vhost") or "")).lower()
+    vhost = str(fields.get("vhost") or "")
+    if vhost:
+        vhost = re.sub(r":\d+$", "", vhost).lower()
     status, agent = (str(fields.get(name) or "") for name in ("status", "agent"))
     return Request(str(fields["client"]), when, vhost, path, status, agent)
 
