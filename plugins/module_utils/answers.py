@@ -65,22 +65,32 @@ def compare_answers(source: Answer, target: Answer, volatile: Sequence[str] = ()
     return "" if ours == theirs else first_difference(ours, theirs)
 
 
-def ask(server: str, host: str, path: str, timeout: float, authority: Optional[str] = None) -> Answer:
-    """GET a path of a host from the server at an address, whatever the name resolves to."""
+def ask(
+    server: str,
+    host: str,
+    path: str,
+    timeout: float,
+    authority: Optional[str] = None,
+    method: str = "GET",
+    headers: Optional[Dict[str, str]] = None,
+    verify: bool = True,
+) -> Answer:
+    """Ask the server at an address for a path of a host, whatever the name resolves to."""
     parts = urlsplit(server)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     connection = http.client.HTTPConnection(str(parts.hostname), port, timeout=timeout)
     try:
         plain = socket.create_connection((str(parts.hostname), port), timeout=timeout)
+        connection.sock = plain
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=authority)
+            if not verify:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             connection.sock = context.wrap_socket(plain, server_hostname=host)
-        else:
-            connection.sock = plain
-        connection.request("GET", path, headers={"Host": host, "User-Agent": "ocpizza.cutover", "Connection": "close"})
+        sent = dict({"Host": host, "User-Agent": "ocpizza.cutover", "Connection": "close"}, **(headers or {}))
+        connection.request(method, path, headers=sent)
         answer = connection.getresponse()
-        headers = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, headers, answer.read())
+        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
     finally:
         connection.close()
 
