@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import dns_answers
+from ansible_collections.ocpizza.cutover.plugins.module_utils import dns_answers, dns_queries
 from ansible_collections.ocpizza.cutover.plugins.module_utils.dns_answers import Answer
 from ansible_collections.ocpizza.cutover.plugins.modules import dns_propagation
 from tests.unit.plugins.fakes import ModuleFailedError, run_module
@@ -173,6 +173,20 @@ def test_bad_input_is_refused(house: House, arguments: dict[str, Any], message: 
     with pytest.raises(ModuleFailedError) as raised:
         house.look(**arguments)
     assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("192.0.2.53", ("192.0.2.53", 53)),
+        ("192.0.2.53:5353", ("192.0.2.53", 5353)),
+        ("2001:db8::53", ("2001:db8::53", 53)),
+        ("[2001:db8::53]:5353", ("2001:db8::53", 5353)),
+        ("[2001:db8::53]", ("2001:db8::53", 53)),
+    ],
+)
+def test_a_name_server(text: str, expected: tuple[str, int]) -> None:
+    assert dns_queries.split_server(text) == expected
 
 
 def test_without_dnspython_it_says_what_is_missing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

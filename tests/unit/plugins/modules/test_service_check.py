@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import service_look
 from ansible_collections.ocpizza.cutover.plugins.module_utils.access_count import iso
 from ansible_collections.ocpizza.cutover.plugins.modules import service_check
 from tests.unit.plugins.fakes import ModuleFailedError, run_module
@@ -172,6 +173,15 @@ def test_what_cannot_be_checked_is_not_fine(host: Host, tmp_path: Path) -> None:
 
 def test_a_program_that_is_not_there(host: Host) -> None:
     assert host.fails(programs=["annex"]) == "Not as it should be: no program of supervisor fits annex"
+
+
+def test_a_host_without_systemd_was_not_checked() -> None:
+    def run(*_arguments: object, **_more: object) -> tuple[int, str, str]:
+        raise FileNotFoundError
+
+    wanted = {"units": ["nginx"], "programs": [], "ports": [], "processes": [], "logs": []}
+    look = service_look.Look(run, wanted, None, {})
+    assert (look.instances, look.not_checked) == ([], ["units: there is no systemctl on this host"])
 
 
 @pytest.mark.parametrize(
