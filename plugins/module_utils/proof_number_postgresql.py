@@ -8,7 +8,7 @@ functions are there since PostgreSQL 11. Were two versions to compute them diffe
 their rows, which are compared by MD5, would not.
 """
 
-from typing import Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 # The MD5 of the row's text, for older versions and for encodings other than UTF-8; or what this page describes.
 MD5 = "md5"
@@ -53,7 +53,7 @@ def number(columns: Sequence[Tuple[str, str, bool]], digest: str) -> str:
         return "('x'||left(md5(convert_to({0},'UTF8')),16))::bit(64)::bigint".format(
             row_text([name for _form, name, _nullable in columns])
         )
-    printed = []  # type: List[str]
+    printed: List[str] = []
     expression = "0"
     for place, (form, name, nullable) in enumerate(columns):
         if not form or place >= _MOST:
