@@ -59,7 +59,6 @@ class Processes:
 
     def __init__(self, root: str = "/proc") -> None:
         self.root = root
-        self.unread = 0
         self.by_pid = {int(name): self._process(int(name)) for name in os.listdir(root) if name.isdigit()}
         self.owners = self._owners()
 
@@ -80,14 +79,13 @@ class Processes:
         }
 
     def _owners(self) -> Dict[str, int]:
-        """The process that has each socket open; of several that share it the eldest."""
+        """The process that has each socket open, of several the eldest; what we may not look into has none."""
         found: Dict[str, int] = {}
         for pid in sorted(self.by_pid):
             folder = os.path.join(self.root, str(pid), "fd")
             try:
                 links = os.listdir(folder)
             except OSError:
-                self.unread += os.path.isdir(os.path.join(self.root, str(pid)))
                 continue
             for link in links:
                 try:

@@ -110,7 +110,9 @@ restarted:
   elements: str
   returned: always
 listening:
-  description: Who listens on O(ports), each with protocol, address, port, pid, name, user and unit.
+  description: >-
+    Who listens on O(ports), each with protocol, address, port, pid, name, user and unit; the last four are empty where
+    the process may not be looked into.
   type: list
   elements: dict
   returned: always
