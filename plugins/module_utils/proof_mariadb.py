@@ -117,8 +117,9 @@ def column_expression(column: Column) -> str:
     if base in PLAIN:
         return "IFNULL({0},'N')".format(name)
     if base in FLOATING:
-        # A FLOAT as text has six digits; as a DOUBLE it has all. Times one, for plus zero loses the sign of -0.
-        return "IFNULL({0}*1e0,'N')".format(name)
+        # A FLOAT as text has six digits; as a DOUBLE it has all. Plus zero takes the sign from -0, which MariaDB no
+        # longer stores (11.8.9).
+        return "IFNULL({0}+0e0,'N')".format(name)
     if base == "bit":
         return "IFNULL({0}+0,'N')".format(name)
     if base in LISTED:

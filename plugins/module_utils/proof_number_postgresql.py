@@ -13,14 +13,15 @@ from typing import List, Sequence, Tuple
 # The MD5 of the row's text, for older versions and for encodings other than UTF-8; or what this page describes.
 MD5 = "md5"
 NUMBER = "number"
-# The functions for eight bytes fold them to four first, and 1 would be 2^32: here each half is hashed. A timestamp's
-# fold is told apart by its day's. Of a numeric neither sign nor scale is hashed, of a float not the sign of zero, so
-# that they are printed, as is whatever is not named here.
+# The functions for eight bytes fold them to four first, and 1 would be 2^32: here each half is hashed. Within an
+# hour no two timestamps fold to the same, 2^32 microseconds being longer: the hour is hashed as well. Of a numeric
+# neither sign nor scale is hashed, of a float not the sign of zero, so that they are printed, as is whatever is not
+# named here.
 _BIGINT = (
     "hashint4extended(((coalesce({0},0)::bigint<<32)>>32)::integer,"
     "hashint4extended((coalesce({0},0)::bigint>>32)::integer,{1}))"
 )
-_TIMESTAMP = "timestamp_hash_extended({0}::date::timestamp,timestamp_hash_extended({0},{1}))"
+_TIMESTAMP = "timestamp_hash_extended(date_trunc('hour',{0}),timestamp_hash_extended({0},{1}))"
 _FAST = {
     16: "hashint4extended(coalesce({0},false)::integer,{1})",
     20: _BIGINT,

@@ -138,8 +138,8 @@ def test_an_error_of_one_pair_ends_the_others(monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "part"),
     [
-        ("float", "*1e0"),
-        ("double(10,2)", "*1e0"),
+        ("float", "+0e0"),
+        ("double(10,2)", "+0e0"),
         ("bit(3)", "+0"),
         ("varchar(3)", "CAST(`x` AS BINARY)"),
         ("enum('a')", "`x`+0"),

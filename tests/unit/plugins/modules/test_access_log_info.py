@@ -137,6 +137,7 @@ def test_nothing_that_could_not_be_read_is_quiet(house: House) -> None:
         OLD, *[row(90000 - n, f"192.0.2.{n % 250}", str(n * n)) for n in range(500)], name="access.log.1.gz"
     )
     cut.write_bytes(cut.read_bytes()[:3000])
+    os.utime(cut, (NOW - 86400, NOW - 86400))
     house.write(row(10), "2026-11-23 garbage\n")
     result = house.run(logs=[f"{house.folder}/access.log*", "/none/*.log"])
     assert not result["complete"]
