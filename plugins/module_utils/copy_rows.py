@@ -20,7 +20,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.copy_text import S
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Progress, words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
-from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_row_mariadb import Column
 
 # Rows that one session takes at a time, and bytes that one statement grows to.
 RANGE_ROWS = 100000

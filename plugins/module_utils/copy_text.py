@@ -12,7 +12,7 @@ import re
 from typing import List, NamedTuple, Optional, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
-from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import (
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_row_mariadb import (
     BYTES,
     CHARACTER,
     FLOATING,

@@ -16,7 +16,15 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
-from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column, Table
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Table
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_row_mariadb import (
+    BYTES,
+    CHARACTER,
+    FLOATING,
+    LISTED,
+    SPATIAL,
+    Column,
+)
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_walk import Walk
 
 try:
@@ -55,15 +63,15 @@ def literal(column: Column) -> str:
     name, base = quote_mysql(column.name), column.base
     if base in NUMBERS:
         value = name
-    elif base in proof_mariadb.LISTED or base == "bit":
+    elif base in LISTED or base == "bit":
         # A member by its number: 0, the error's empty value, is none by its name.
         value = "{0}+0".format(name)
-    elif base in proof_mariadb.FLOATING:
+    elif base in FLOATING:
         # Quoted: -0 as a number would be an integer, which has no sign.
         value = "CONCAT('\\'',{0}*1e0,'\\'')".format(name)
     elif base in MOMENTS:
         value = "CONCAT('\\'',{0},'\\'')".format(name)
-    elif base in proof_mariadb.CHARACTER + proof_mariadb.BYTES + proof_mariadb.SPATIAL:
+    elif base in CHARACTER + BYTES + SPATIAL:
         value = "CONCAT('X\\'',HEX({0}),'\\'')".format(name)
     else:
         raise CopyFailed("the type of {0}, {1}, cannot be copied".format(column.name, column.type))

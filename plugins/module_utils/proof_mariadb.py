@@ -11,69 +11,30 @@ Every statement is a pair (text, arguments) in the way of the DB-API; a percent 
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_row_mariadb import (
+    BYTES,
+    CHARACTER,
+    COMMON,
+    LISTED,
+    MD5,
+    PLAIN,
+    SHA2,
+    TEXTUAL,
+    Column,
+    covered,
+    number,
+    quote,
+    row_hash,
+)
+
+__all__ = ["Column", "Table", "covered"]
 
 Statement = Tuple[str, Tuple[Any, ...]]
 Key = Tuple[Any, ...]
 
 # What the collection itself puts into a database (the triggers of the fence) is no part of the site.
 OWN_OBJECTS = re.compile(r"cutover_")
-CHARACTER = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
-LISTED = ("enum", "set")
-FLOATING = ("float", "double", "real")
-BYTES = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob")
-SPATIAL = (
-    "geometry",
-    "point",
-    "linestring",
-    "polygon",
-    "multipoint",
-    "multilinestring",
-    "multipolygon",
-    "geometrycollection",
-    "geomcollection",
-)
-# Their text is exact, and never has a comma in it.
-PLAIN = (
-    "tinyint",
-    "smallint",
-    "mediumint",
-    "int",
-    "bigint",
-    "decimal",
-    "date",
-    "datetime",
-    "timestamp",
-    "time",
-    "year",
-    "uuid",
-    "inet4",
-    "inet6",
-)
 MAX_HASHES = 200000
-# MySQL 9 has no MD5 any more, and MariaDB's SHA2 is slower than its MD5.
-MD5 = "MD5({0})"
-SHA2 = "SHA2({0},256)"
-# Both have this one.
-COMMON = "LEFT(SHA2({0},256),32)"
-
-
-class Column(NamedTuple):
-    """One column; ``charset`` is None for what has none, ``convert`` is set where the sides' charsets differ."""
-
-    name: str
-    type: str
-    charset: Optional[str] = None
-    convert: bool = False
-
-    def beside(self, _other: Optional["Column"], convert: bool) -> "Column":
-        """This column as it is compared with the other side's."""
-        return self._replace(convert=convert)
-
-    @property
-    def base(self) -> str:
-        """The type without length and attributes."""
-        return re.split(r"[ (]", self.type, maxsplit=1)[0].lower()
 
 
 class Table(NamedTuple):
@@ -100,54 +61,14 @@ class Table(NamedTuple):
         raise KeyError(name)
 
 
-def quote(name: str) -> str:
-    """An identifier within a statement that takes arguments."""
-    return quote_mysql(name).replace("%", "%%")
-
-
 def table_name(table: Table) -> str:
     """The table with its database."""
     return "{0}.{1}".format(quote(table.database), quote(table.name))
 
 
-def column_expression(column: Column) -> str:
-    """Text or bytes that are equal exactly if the values are; NULL gives N, whatever has no fixed form its length."""
-    name = quote(column.name)
-    base = column.base
-    if base in PLAIN:
-        return "IFNULL({0},'N')".format(name)
-    if base in FLOATING:
-        # A FLOAT as text has six digits; as a DOUBLE it has all. Plus zero takes the sign from -0, which MariaDB no
-        # longer stores (11.8.9).
-        return "IFNULL({0}+0e0,'N')".format(name)
-    if base == "bit":
-        return "IFNULL({0}+0,'N')".format(name)
-    if base in LISTED:
-        # The number tells the empty member from the empty value that stands for an error.
-        return "IFNULL(CONCAT({0}+0,':',LENGTH({0}),':',CAST({0} AS BINARY)),'N')".format(name)
-    if base in CHARACTER or base == "json" or base in BYTES:
-        value = name
-        if base == "json" or (column.convert and base in CHARACTER):
-            value = "CONVERT({0} USING utf8mb4)".format(name)
-        return "IFNULL(CONCAT(LENGTH({0}),':',CAST({0} AS BINARY)),'N')".format(value)
-    return "IFNULL(HEX({0}),'N')".format(name)
-
-
-def covered(column: Column) -> bool:
-    """Whether this type's values are known to be compared exactly."""
-    known = PLAIN + FLOATING + LISTED + CHARACTER + BYTES + SPATIAL + ("bit", "json", "vector")
-    return column.base in known
-
-
-def row_expression(table: Table) -> str:
-    """The hash of the whole row."""
-    whole = "CONCAT_WS(',',{0})".format(",".join(column_expression(column) for column in table.columns))
-    return table.digest.format(whole)
-
-
 def usable_in_key(column: Column) -> bool:
     """A key column must compare the same way as it sorts, and exactly."""
-    return column.base in PLAIN + CHARACTER + BYTES + LISTED
+    return column.base in PLAIN + TEXTUAL + CHARACTER + BYTES + LISTED
 
 
 def sortable(column: Column) -> str:
@@ -186,21 +107,10 @@ def _where(table: Table, lower: Optional[Key], upper: Optional[Key]) -> Statemen
 
 
 def checksum(table: Table, lower: Optional[Key] = None, upper: Optional[Key] = None) -> Statement:
-    """Count and checksum of a chunk, of 64 bits or more.
-
-    With a key no row comes twice, so XOR is safe; else the sum tells.
-    """
+    """Count and number of a chunk's rows."""
     where, arguments = _where(table, lower, upper)
-    row = row_expression(table)
-    half = "CAST(CONV(LEFT({0},16),16,10) AS UNSIGNED)".format(row)
-    if not table.key:
-        fold = "SUM({0})".format(half)
-    elif table.digest == SHA2:
-        # MySQL folds bytes as they are, which is faster, and keeps them all.
-        fold = "BIT_XOR(UNHEX({0}))".format(row)
-    else:
-        fold = "BIT_XOR({0})".format(half)
-    return "SELECT COUNT(*),{0} FROM {1} WHERE {2}".format(fold, table_name(table), where), arguments
+    one = number(table.columns, table.digest, bool(table.key))
+    return "SELECT COUNT(*),{0} FROM {1} WHERE {2}".format(one, table_name(table), where), arguments
 
 
 def last_key(table: Table) -> Statement:
@@ -231,7 +141,7 @@ def hashes(table: Table, lower: Optional[Key], upper: Optional[Key]) -> Statemen
     where, arguments = _where(table, lower, upper)
     return (
         "SELECT {0},{1} FROM {2} WHERE {3} LIMIT {4:d}".format(
-            _key_names(table), row_expression(table), table_name(table), where, MAX_HASHES
+            _key_names(table), row_hash(table.columns, table.digest), table_name(table), where, MAX_HASHES
         ),
         arguments,
     )
@@ -241,7 +151,9 @@ def hashes_of(table: Table, keys: Sequence[Key]) -> Statement:
     """Key columns, then the hash, of the rows with these keys."""
     where, arguments = keys_condition([quote(name) for name in table.key], keys)
     return (
-        "SELECT {0},{1} FROM {2} WHERE {3}".format(_key_names(table), row_expression(table), table_name(table), where),
+        "SELECT {0},{1} FROM {2} WHERE {3}".format(
+            _key_names(table), row_hash(table.columns, table.digest), table_name(table), where
+        ),
         arguments,
     )
 
@@ -249,7 +161,7 @@ def hashes_of(table: Table, keys: Sequence[Key]) -> Statement:
 def column_hashes_of(table: Table, keys: Sequence[Key]) -> Statement:
     """Key columns, then one hash a column, of the rows with these keys."""
     where, arguments = keys_condition([quote(name) for name in table.key], keys)
-    columns = ",".join(table.digest.format(column_expression(column)) for column in table.columns)
+    columns = ",".join(row_hash([column], table.digest) for column in table.columns)
     return (
         "SELECT {0},{1} FROM {2} WHERE {3}".format(_key_names(table), columns, table_name(table), where),
         arguments,
@@ -260,7 +172,7 @@ def multiset(table: Table) -> Statement:
     """The hashes of a table without key, and how often each comes."""
     return (
         "SELECT {0} AS h,COUNT(*) FROM {1} GROUP BY h LIMIT {2:d}".format(
-            row_expression(table), table_name(table), MAX_HASHES
+            row_hash(table.columns, table.digest), table_name(table), MAX_HASHES
         ),
         (),
     )
@@ -318,7 +230,7 @@ def load_tables(connection: Any, database: str) -> List[Table]:
             (database,),
         ),
     ):
-        columns.setdefault(table, []).append(Column(name, _text(kind), charset))
+        columns.setdefault(table, []).append(Column(name, _text(kind), charset, nullable=nullable != "NO"))
         if nullable == "NO":
             required.add((table, name))
     keys = {}  # type: Dict[str, Dict[str, List[str]]]

@@ -42,7 +42,7 @@ options:
   chunk_rows:
     description: Rows in one chunk.
     type: int
-    default: 10000
+    default: 25000
   jobs:
     description: Chunks that are compared at a time, each on a connection of its own to either side.
     type: int
@@ -140,7 +140,7 @@ def main():
         live={"type": "bool", "default": True},
         lag_timeout={"type": "float", "default": 10.0},
         rounds={"type": "int", "default": 20},
-        chunk_rows={"type": "int", "default": 10000},
+        chunk_rows={"type": "int", "default": 25000},
         jobs={"type": "int", "default": 2},
         statement_timeout={"type": "float", "default": 600.0},
     )

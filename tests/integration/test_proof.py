@@ -21,7 +21,8 @@ from typing import Any
 import pymysql
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils import proof
+from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
 from tests.integration import contents
 from tests.lab.docker import docker, execute, state
@@ -45,7 +46,7 @@ NAME = "sh`op 'é' ☎ %s"
 TABLE = "every \"type\" 'and' ☎ 100% `name`"
 
 SCHEMA = f"""
-CREATE TABLE {proof_mariadb.quote_mysql(TABLE)} (
+CREATE TABLE {quote_mysql(TABLE)} (
   `the id` INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   big BIGINT UNSIGNED, exact DECIMAL(65,30), f FLOAT, g DOUBLE, fixed DOUBLE(10,2),
   latin VARCHAR(60) CHARACTER SET latin1 COLLATE latin1_swedish_ci,
@@ -66,7 +67,7 @@ CREATE TABLE listed (
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci;
 CREATE TABLE empty_one (id INT PRIMARY KEY) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci
 """
-Q = proof_mariadb.quote_mysql(TABLE)
+Q = quote_mysql(TABLE)
 ROWS = f"""
 INSERT INTO {Q} (`the id`, big, exact, f, g, fixed, latin, text8, text3, bytes, data, moment, stamp, clock, year, bits,
   colour, flags, document, place, net)
@@ -129,7 +130,7 @@ def run(connection: Any, *statements: str) -> None:
 @pytest.fixture
 def sides(ports: tuple[int, int]) -> Iterator[tuple[Any, Any]]:
     """Both servers with equal databases."""
-    name = proof_mariadb.quote_mysql(NAME)
+    name = quote_mysql(NAME)
     connections = [connect(port) for port in ports]
     for connection in connections:
         run(connection, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name} COLLATE utf8mb4_general_ci")
@@ -200,6 +201,78 @@ def test_planted_difference_is_named(sides: tuple[Any, Any], statement: str, nam
     assert not result["equal"]
     assert any(text.endswith(named) for text in result["differences"]), result["differences"]
     assert len(result["differences"]) <= 2
+
+
+EXCHANGED = [
+    (
+        f"UPDATE {Q} SET text8 = IF(`the id` = 7, '🍕 xxxxxxxx', '🍕 xxxxxxx') WHERE `the id` IN (7, 8)",
+        ["(7): different in text8", "(8): different in text8"],
+    ),
+    (
+        f"UPDATE {Q} SET text8 = IF(`the id` = 1001, '', NULL) WHERE `the id` IN (1001, 1002)",
+        ["(1001): different in text8", "(1002): different in text8"],
+    ),
+    (
+        f"UPDATE {Q} SET exact = exact + IF(`the id` = 30, 1, -1) WHERE `the id` IN (30, 31)",
+        ["(30): different in exact", "(31): different in exact"],
+    ),
+    (
+        "UPDATE pairs SET c = CONCAT('c', IF(b = 'k1', 22, 21)) WHERE a = 2 AND b IN ('k1', 'k2')",
+        ["(2, k1): different in c", "(2, k2): different in c"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "named"), EXCHANGED)
+def test_values_exchanged_between_rows_are_named(sides: tuple[Any, Any], statement: str, named: list[str]) -> None:
+    with sides[1].cursor() as cursor:
+        assert cursor.execute(statement) == 2
+
+    differences = compare(sides)["differences"]
+
+    assert [text.endswith(end) for text, end in zip(differences, named, strict=True)] == [True, True], differences
+
+
+def test_values_exchanged_in_a_table_without_a_key(sides: tuple[Any, Any]) -> None:
+    run(
+        sides[1],
+        "UPDATE bare SET b = 'b2' WHERE a = 1 AND b = 'b1' LIMIT 1",
+        "UPDATE bare SET b = 'b1' WHERE a = 2 AND b = 'b2' LIMIT 1",
+    )
+    found = [text for text in compare(sides)["differences"] if "times)" in text]
+    assert len(found) == 4, found
+
+
+@pytest.fixture
+def long_rows(sides: tuple[Any, Any], ports: tuple[int, int]) -> Iterator[tuple[Any, Any]]:
+    """A row that is longer than what the servers write at a time."""
+    for connection in sides:
+        run(
+            connection,
+            "CREATE TABLE long_rows (id INT PRIMARY KEY, a LONGTEXT, b LONGBLOB, place POINT)",
+            "INSERT INTO long_rows VALUES (1, REPEAT('é', 300000), REPEAT('x', 600000), POINT(1, 2)), "
+            "(2, NULL, REPEAT('y', 1048570), NULL)",
+            "SET GLOBAL max_allowed_packet = 1048576",
+        )
+    connections = [connect(port, NAME) for port in ports]
+    yield connections[0], connections[1]
+    for connection in (*connections, *sides):
+        run(connection, "SET GLOBAL max_allowed_packet = DEFAULT")
+    for connection in connections:
+        connection.close()
+
+
+def test_a_row_too_long_to_be_written_is_compared(long_rows: tuple[Any, Any]) -> None:
+    assert compare(long_rows)["verdict"] == "PASSED"
+    run(
+        long_rows[1],
+        "UPDATE long_rows SET b = CONCAT(LEFT(b, 599999), 'y') WHERE id = 1",
+        "UPDATE long_rows SET b = CONCAT(LEFT(b, 1048569), 'x') WHERE id = 2",
+    )
+    assert [text.rpartition("long_rows ")[2] for text in compare(long_rows)["differences"]] == [
+        "(1): different in b",
+        "(2): different in b",
+    ]
 
 
 @pytest.mark.parametrize(

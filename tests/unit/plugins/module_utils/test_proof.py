@@ -66,6 +66,24 @@ def test_chunks_cover_every_key_once(rows, size):
     assert max(sizes) <= size
 
 
+@given(st.sets(st.integers(-40, 40), min_size=1), st.integers(1, 5), st.integers(0, 90))
+def test_whole_numbers_are_cut_without_asking_the_server(numbers, size, estimate):
+    rows = [(number,) for number in numbers]
+    sql = FakeSql(rows)
+    asked = []
+    boundary = sql.boundary
+    sql.boundary = lambda *arguments: asked.append(arguments) or boundary(*arguments)
+
+    bounds = walked(Walk(sql, PAIRS._replace(key=["a"], rows_estimate=estimate), size))
+
+    assert (bounds[0][0], bounds[-1][1]) == (None, None)
+    assert all(one[1] == two[0] for one, two in itertools.pairwise(bounds))
+    sizes = [sum((low is None or row > low) and (high is None or row <= high) for row in rows) for low, high in bounds]
+    assert (sum(sizes), max(sizes) <= size) == (len(rows), True)
+    if max(rows)[0] - min(rows)[0] <= 2 * estimate:
+        assert len(asked) == 1
+
+
 def test_a_walk_that_was_stopped_hands_out_nothing_more():
     walk = Walk(FakeSql([(n, n) for n in range(9)]), PAIRS, 2)
     assert walk.next(None) == (None, (1, 1))
@@ -133,40 +151,6 @@ def test_an_error_of_one_pair_ends_the_others(monkeypatch):
     monkeypatch.setattr(proof, "provider", lambda _connection: sql)
     with pytest.raises(KeyError, match="target-without-table"):
         proof.compare_table([("source 1", "target"), ("source 2", "target-without-table")], PAIRS, chunk_rows=1)
-
-
-@pytest.mark.parametrize(
-    ("kind", "part"),
-    [
-        ("float", "+0e0"),
-        ("double(10,2)", "+0e0"),
-        ("bit(3)", "+0"),
-        ("varchar(3)", "CAST(`x` AS BINARY)"),
-        ("enum('a')", "`x`+0"),
-        ("point", "HEX(`x`)"),
-        ("decimal(65,30)", "IFNULL(`x`,'N')"),
-    ],
-)
-def test_every_type_is_compared_exactly(kind, part):
-    assert part in proof_mariadb.column_expression(Column("x", kind))
-    assert proof_mariadb.covered(Column("x", kind))
-
-
-def test_unknown_type_is_not_covered():
-    assert not proof_mariadb.covered(Column("x", "hologram"))
-
-
-@pytest.mark.parametrize(
-    ("digest", "key", "fold"),
-    [
-        (proof_mariadb.MD5, ["a"], "BIT_XOR(CAST(CONV(LEFT(MD5("),
-        (proof_mariadb.COMMON, ["a"], "BIT_XOR(CAST(CONV(LEFT(LEFT(SHA2("),
-        (proof_mariadb.SHA2, ["a"], "BIT_XOR(UNHEX(SHA2("),
-        (proof_mariadb.SHA2, [], "SUM(CAST(CONV(LEFT(SHA2("),
-    ],
-)
-def test_rows_are_folded_as_the_server_can(digest, key, fold):
-    assert fold in proof_mariadb.checksum(PAIRS._replace(digest=digest, key=key))[0]
 
 
 @pytest.mark.parametrize(
