@@ -26,12 +26,15 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     relay,
     restart,
     switchover,
+    switchover_recovery,
     tracker,
     valve,
     watchdog,
     widen,
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, Progress, TableName, words
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Pair, Refused, Side
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_steps import write_json
 
 Plan = Dict[str, Any]
 
@@ -59,7 +62,7 @@ def open_database(plan: Plan, engine: str, side: str, timeout: float = 5.0) -> D
             credentials, plan["site"], plan["engines"][engine], side, timeout
         )
     except Exception as error:
-        raise switchover.Refused(
+        raise Refused(
             "the {0}'s {1} database cannot be reached as {2}: {3}".format(
                 side, engine_there, credentials.get("user"), words(error)
             )
@@ -78,13 +81,13 @@ def open_ends(plan: Plan, engine: str, timeout: float) -> copyover.Ends:
     return copyover.Ends(source, target, connect, int(plan["copy_jobs"]))  # type: ignore[arg-type]
 
 
-def side_of(plan: Plan, name: str) -> switchover.Side:
+def side_of(plan: Plan, name: str) -> Side:
     """One side of the plan."""
     side = plan["sides"][name]
-    return switchover.Side(name, valve.Endpoint(**side["endpoint"]), side["health"])
+    return Side(name, valve.Endpoint(**side["endpoint"]), side["health"])
 
 
-def sides_of(plan: Plan) -> Tuple[switchover.Side, switchover.Side]:
+def sides_of(plan: Plan) -> Tuple[Side, Side]:
     """Where the site is and where it goes."""
     return side_of(plan, plan["origin"]), side_of(plan, plan["destination"])
 
@@ -124,9 +127,7 @@ class Comparer:
             there = {table.name: table for table in proof.load_tables(theirs, name)}
             for table in proof.load_tables(ours, name):
                 if table.name not in there:
-                    raise switchover.Refused(
-                        "table {0}.{1} is missing on the {2}".format(name, table.name, plan["destination"])
-                    )
+                    raise Refused("table {0}.{1} is missing on the {2}".format(name, table.name, plan["destination"]))
                 self.tables[(name, table.name)] = proof.pair(table, there[table.name])
 
     def keys(self) -> Dict[TableName, Any]:
@@ -143,7 +144,7 @@ class Comparer:
         return differing
 
 
-def make_pair(plan: Plan, engine: str) -> switchover.Pair:
+def make_pair(plan: Plan, engine: str) -> Pair:
     """One engine's databases on both sides, with what follows and compares their changes."""
     origin, destination = (open_database(plan, engine, plan[role]) for role in ("origin", "destination"))
     comparer = Comparer(plan, engine)
@@ -159,15 +160,13 @@ def make_pair(plan: Plan, engine: str) -> switchover.Pair:
         )
         follower.start()
     # A key that leads no index is looked for in the whole table.
-    return switchover.Pair(
-        origin, destination, comparer, follower, lambda: open_database(plan, engine, "target", 600.0).room()
-    )
+    return Pair(origin, destination, comparer, follower, lambda: open_database(plan, engine, "target", 600.0).room())
 
 
-def copied_pair(plan: Plan, engine: str) -> switchover.Pair:
+def copied_pair(plan: Plan, engine: str) -> Pair:
     """One engine's databases on both sides, of which nothing can be followed."""
     origin, destination = (open_database(plan, engine, plan[role]) for role in ("origin", "destination"))
-    return switchover.Pair(origin, destination, lambda _changed: {}, None, replicates=False)
+    return Pair(origin, destination, lambda _changed: {}, None, replicates=False)
 
 
 def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
@@ -181,7 +180,7 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
         # The gate has passed. From here the proof of the next switchover starts, whoever finishes this one: since then
         # nothing but the other side's rows came in.
         positions = {destination.name: move.outcome["followed_from"]}
-        switchover.write_json(next_proof(plan), {"positions": positions, "time": journal.utc_now()})
+        write_json(next_proof(plan), {"positions": positions, "time": journal.utc_now()})
         return start_watchdog(plan, plan_path, "switchover-watchdog")
 
     move = switchover.Switchover(plan, origin, destination, pairs, the_valve, leash)
@@ -211,7 +210,7 @@ def next_proof(plan: Plan) -> str:
 
 def settle(plan: Plan, side: str) -> None:
     """Write down where the site lives now, and where the next proof starts."""
-    switchover.write_json(plan["state"], {"side": side, "since": journal.utc_now()})
+    write_json(plan["state"], {"side": side, "since": journal.utc_now()})
     os.rename(next_proof(plan), plan["proof"])
 
 
@@ -229,7 +228,7 @@ def watch_switchover(plan: Plan) -> None:
     """Hold the watchdog's own connections ready, and recover where the owner does not come through."""
     origin, destination = sides_of(plan)
     pairs = [
-        switchover.Pair(
+        Pair(
             open_database(plan, engine, origin.name, 2.0),
             open_database(plan, engine, destination.name, 2.0),
             lambda _changed: {},
@@ -241,7 +240,7 @@ def watch_switchover(plan: Plan) -> None:
     (the_valve,) = valve.valves_from([plan["valve"]])
 
     def recover(reason: str) -> None:
-        outcome = switchover.recover(reason, plan, origin, destination, pairs, the_valve)
+        outcome = switchover_recovery.recover(reason, plan, origin, destination, pairs, the_valve)
         if outcome["outcome"] == "open":
             settle(plan, destination.name)
         elif plan.get("target_engines"):
@@ -249,7 +248,7 @@ def watch_switchover(plan: Plan) -> None:
         journal.append(
             plan["journal"], plan["phase"], "failed", text=outcome["reason"], step="watchdog", host=plan["host"]
         )
-        switchover.write_json(plan["result"], outcome)
+        write_json(plan["result"], outcome)
 
     watchdog.watch(plan["watchdog_socket"], recover)
 
@@ -281,7 +280,7 @@ def watch_restart(plan: Plan) -> None:
         finally:
             restart.release_all(valves)
         journal.append(plan["journal"], plan["phase"], "failed", reason, "watchdog", plan["host"])
-        switchover.write_json(plan["result"], {"outcome": "refused", "reason": reason, "by": "watchdog"})
+        write_json(plan["result"], {"outcome": "refused", "reason": reason, "by": "watchdog"})
 
     watchdog.watch(plan["watchdog_socket"], recover)
 
@@ -317,7 +316,7 @@ def run_trial(plan: Plan, progress: Progress) -> Dict[str, Any]:
     """Copy the databases where nothing can replicate, to know how long a hold with this copy in it would be."""
     ends = open_ends(plan, plan["engine"], 600.0)
     result = copyover.trial(ends, copyover.read_trial(plan["trial"]), progress)
-    switchover.write_json(plan["trial"], result)
+    write_json(plan["trial"], result)
     result["predicted_s"] = copyover.predicted(result, copyover.count_rows(ends.source))
     text = "a hold with the copy in it would take about {0} s: {1}".format(
         result["predicted_s"], copyover.basis(result)
@@ -360,7 +359,7 @@ def main(arguments: List[str]) -> int:
     except Exception as error:
         result = {"outcome": "refused", "reason": words(error)}
         journal.append(plan["journal"], plan["phase"], "failed", result["reason"], options.operation, plan["host"])
-    switchover.write_json(plan["result"], result)
+    write_json(plan["result"], result)
     return 0 if result.get("outcome") not in ("refused", "aborted") else 1
 
 

@@ -27,6 +27,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Pr
 from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_result import describe
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_walk import Walk
 
 SAMPLE_ROWS = 500
@@ -146,7 +147,7 @@ def _close(connection: Any) -> None:
 def refuse_unproven(proofs: List[Dict[str, Any]]) -> None:
     """Stop where a database is not proven equal."""
     if not all(each["equal"] for each in proofs):
-        raise SeedFailed("; ".join(proof.describe(each) for each in proofs if not each["equal"]))
+        raise SeedFailed("; ".join(describe(each) for each in proofs if not each["equal"]))
 
 
 # The trial.

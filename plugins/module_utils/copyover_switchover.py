@@ -13,12 +13,9 @@ from typing import Any, Callable, Dict, List, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import copyover, copyover_schema, journal
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, words
-from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import (
-    Outcome,
-    Refused,
-    Switchover,
-    write_json,
-)
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Switchover
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Refused
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_steps import Outcome, write_json
 
 # A hold that ends at its deadline was for nothing, and servers are not equally fast at all times.
 MARGIN = 1.5

@@ -26,7 +26,8 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.gtids import (
     of_server,
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import wildcard
-from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB, connect, settings_of
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB, connect
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb_fence import settings_of
 
 __all__ = ["SERVER", "MySQL", "connect"]
 

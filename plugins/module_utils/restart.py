@@ -14,7 +14,8 @@ from typing import Any, Callable, Dict, List, Optional
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words
-from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Refused, Steps
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Refused
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_steps import Steps
 from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Leash
 
 

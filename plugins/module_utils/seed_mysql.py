@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional, Sequence
 from ansible_collections.ocpizza.cutover.plugins.module_utils import copy_databases
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Progress
 from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed
-from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import LOCKED_ERRNO
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb_fence import LOCKED_ERRNO
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mysql import MySQL
 
 # All commits stop for an instant, to have the snapshots and their GTIDs at one point. Behind a long statement that

@@ -10,138 +10,21 @@ Until the decision is claimed for 'open', whatever fails releases the held reque
 then on the watchdog finishes the way forward if this process can't.
 """
 
-import http.client
-import json
-import os
-import ssl
 import time
-import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, valve
-from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName, words
-from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Changes, Tracker
+from ansible_collections.ocpizza.cutover.plugins.module_utils.application_health import ask
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, words
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Pair, Refused, Side, move_events
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_steps import Outcome, Steps
+from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Tracker
 from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Leash
-from ansible_collections.ocpizza.cutover.plugins.module_utils.widen import Room
 
 # More keys than this are compared before the hold, not inside it.
 TAIL_KEYS = 2000
-
-
-class Refused(Exception):  # noqa: N818  a word of the journal, not of Python
-    """The switchover stops, and the site stays where it is."""
-
-
-class Side(NamedTuple):
-    """One side of the move: where its requests run, and how to ask it whether it is well."""
-
-    name: str
-    endpoint: valve.Endpoint
-    health: Dict[str, str]
-
-
-class Pair(NamedTuple):
-    """One engine's databases on both sides, and what proves them equal.
-
-    ``tracker`` is None where there is no full proof to start from. ``room`` asks the target about its widened keys.
-    ``replicates`` is false where the rows are copied while requests wait.
-    """
-
-    origin: Database
-    destination: Database
-    compare: Callable[[Changes], Dict[TableName, List[str]]]
-    tracker: Optional[Tracker]
-    room: Callable[[], List[Room]] = list
-    replicates: bool = True
-
-
-class Outcome(Dict[str, Any]):
-    """What the switchover has to tell; written as switchover.json."""
-
-
-def write_json(path: str, content: Dict[str, Any]) -> None:
-    """Replace a file in one step; a reader never sees half of it."""
-    with open(path + ".new", "w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=2, sort_keys=True)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.rename(path + ".new", path)
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Takes a redirect for the answer: it leads by name, and by name the other side would answer."""
-
-    def redirect_request(self, *_parts: Any) -> None:
-        """Follow nothing."""
-
-
-def ask(health: Dict[str, str], timeout: float) -> str:
-    """Why the application of a side is not well; '' when it answered 200."""
-    request = urllib.request.Request(  # noqa: S310  the address comes from the plan
-        health["url"], headers={"Host": health["host"], "X-Forwarded-Proto": "https"}
-    )
-    context = None
-    if health["url"].startswith("https"):
-        # The chain is checked against the site's CA; the name in the certificate is the site's, not the address.
-        context = ssl.create_default_context(cafile=health.get("ca") or None)
-        context.check_hostname = False
-    try:
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context), NoRedirect()
-        )
-        with opener.open(request, timeout=timeout) as answer:
-            body = answer.read()
-            if answer.status != 200:
-                return "{0} answered {1}".format(health["url"], answer.status)
-            if not body:
-                return "{0} answered nothing".format(health["url"])
-            return ""
-    except (OSError, http.client.HTTPException) as error:
-        return "{0}: {1}".format(health["url"], error)
-
-
-class Steps:
-    """Times the steps and tells the journal of each."""
-
-    def __init__(self, path: str, phase: str, host: str) -> None:
-        self.path = path
-        self.phase = phase
-        self.host = host
-        self.taken: List[Dict[str, Any]] = []
-        # Inside the hold the journal must cost nothing: events are kept and written after the release.
-        self.pending: List[Dict[str, Any]] = []
-        self.holding = False
-
-    def tell(self, step: str, status: str, text: str = "") -> None:
-        """One event, now, or after the release when requests are held."""
-        event: Dict[str, Any] = {"step": step, "status": status, "text": text, "time": journal.utc_now()}
-        if self.holding:
-            self.pending.append(event)
-        else:
-            journal.append(self.path, self.phase, host=self.host, **event)
-
-    def flush(self) -> None:
-        """Write what was kept back."""
-        self.holding = False
-        for event in self.pending:
-            journal.append(self.path, self.phase, host=self.host, **event)
-        self.pending = []
-
-    def run(self, name: str, action: Callable[[], Any]) -> Any:
-        """Run one step and keep its milliseconds."""
-        begun = time.monotonic()
-        try:
-            result = action()
-        except Exception as error:
-            self.tell(name, "failed", words(error))
-            raise
-        milliseconds = round((time.monotonic() - begun) * 1000, 1)
-        self.taken.append({"name": name, "ms": milliseconds})
-        self.tell(name, "passed", "{0} ms".format(milliseconds))
-        return result
 
 
 class Switchover:
@@ -532,94 +415,5 @@ class Switchover:
             raise Refused("; ".join(failures))
 
 
-def move_events(pairs: Sequence[Pair]) -> Tuple[int, List[str]]:
-    """Have the destination run the events that ran on the origin: how many, and what failed.
-
-    Where the origin cannot be told its fence refuses what they write, so the destination's begin all the same.
-    """
-    moved, failures = 0, []
-    for pair in pairs:
-        for database, run in ((pair.origin, False), (pair.destination, True)):
-            try:
-                changed = database.let_events_run(run)
-            except Exception as error:
-                failures.append(
-                    "the {0}'s {1} events could not all be turned {2}: {3}".format(
-                        database.side, database.engine, "on" if run else "off", words(error)
-                    )
-                )
-            else:
-                moved += changed if run else 0
-    return moved, failures
-
-
 def _turned(pair: Pair) -> Pair:
     return pair._replace(origin=pair.destination, destination=pair.origin)
-
-
-def recover(
-    reason: str,
-    plan: Dict[str, Any],
-    origin: Side,
-    destination: Side,
-    pairs: Sequence[Pair],
-    the_valve: valve.Valve,
-) -> Dict[str, Any]:
-    """What the watchdog does once the owner is gone: back where nothing was opened, else forward.
-
-    Held requests have reached neither side, so where the way forward fails too, back is still without loss.
-    """
-    outcome: Dict[str, Any] = {"reason": reason, "finished": journal.utc_now(), "by": "watchdog"}
-    if valve.Decision(the_valve).claim("abort") == "abort":
-        # The owner's session is gone and its fence with it; give the server an instant to notice.
-        for pair in pairs:
-            _until_unfenced(pair.origin, 0.5)
-        valve.release(the_valve, origin.name)
-        outcome["outcome"] = "aborted"
-        return outcome
-    try:
-        outcome["refused_write"] = _finish(origin, destination, pairs)
-        valve.release(the_valve, destination.name)
-        outcome["outcome"] = "open"
-    except Exception as error:
-        outcome["reason"] = "{0}; then {1}".format(reason, words(error))
-        undoing = [pair.destination.close for pair in pairs] + [pair.origin.open for pair in pairs]
-        for undo in undoing:
-            try:
-                undo()
-            except Exception as failure:
-                outcome["reason"] += "; then {0}".format(words(failure))
-        valve.release(the_valve, origin.name)
-        outcome["outcome"] = "aborted"
-    if outcome["outcome"] == "open":
-        outcome["events_moved"], troubles = move_events(pairs)
-        outcome["reason"] = "; then ".join([outcome["reason"], *troubles])
-    return outcome
-
-
-def _finish(origin: Side, destination: Side, pairs: Sequence[Pair]) -> str:
-    """Open where the owner had decided to; the refusal of a write on the side that is left."""
-    refusal = ""
-    for pair in pairs:
-        pair.origin.close()
-    # What was copied was whole and proven before the decision.
-    for pair in [pair for pair in pairs if pair.replicates]:
-        position = pair.origin.mark(uuid.uuid4().hex)
-        if not pair.destination.wait_for(position, 2.0):
-            raise Refused("the {0} did not reach {1}".format(destination.name, position))
-    for pair in pairs:
-        pair.destination.open()
-    for pair in pairs:
-        refusal = pair.origin.attempt_write()
-        if not refusal:
-            raise Refused("a write on the {0} was let through".format(origin.name))
-    return refusal
-
-
-def _until_unfenced(database: Database, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    try:
-        while database.fenced_by() is not None and time.monotonic() < until:
-            time.sleep(0.01)
-    except Exception:  # noqa: S110  the release must not depend on the database
-        pass

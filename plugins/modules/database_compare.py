@@ -104,6 +104,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.database_side impo
     open_database,
     open_reader,
 )
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_result import describe  # noqa: E402
 
 SIDES = ("source", "target")
 
@@ -159,9 +160,7 @@ def main():
             position = source.changes_from()
         caught_up = proof.follower(source, target, module.params["lag_timeout"])
     proofs = [compare(module, name, caught_up, position, target.widened(name)) for name in module.params["databases"]]
-    module.exit_json(
-        changed=False, position=position, proofs=proofs, summaries=[proof.describe(each) for each in proofs]
-    )
+    module.exit_json(changed=False, position=position, proofs=proofs, summaries=[describe(each) for each in proofs])
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import pymysql
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import proof
 from ansible_collections.ocpizza.cutover.plugins.module_utils.postgresql_wire import ask
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_result import describe
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_walk import both
 from tests.bench.pauses import archive
 from tests.integration import mariadb_servers, mysql_servers
@@ -120,7 +121,7 @@ def measure(engine: str, connects: list[Connect], containers: list[str], rows: i
 
     def prove(jobs: int) -> None:
         found = proof.compare_database(source, target, NAME, more_pairs=pairs[1:jobs])
-        assert (found["equal"], found["rows"]) == (True, rows), proof.describe(found)
+        assert (found["equal"], found["rows"]) == (True, rows), describe(found)
 
     for number in range(rounds + 1):
         one = {"read": timed(lambda: both(lambda: read(containers[0]), lambda: read(containers[1])))}

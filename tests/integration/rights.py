@@ -16,13 +16,14 @@ import pytest
 import yaml
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
 from ansible_collections.ocpizza.cutover.plugins.modules import database_rights
 from tests.unit.plugins.fakes import ModuleFailedError, run_module
 
 ROLES = Path(__file__).parents[2] / "roles" / "replication" / "vars"
 NAME = "sh`op_'é' 100%"
-D = mariadb.quote_mysql(NAME)
-PATTERN = mariadb.quote_mysql(NAME.replace("_", r"\_").replace("%", r"\%"))
+D = quote_mysql(NAME)
+PATTERN = quote_mysql(NAME.replace("_", r"\_").replace("%", r"\%"))
 SITE = "rights"
 SECRET = "it's \\ \"se;cret"
 AGENT = "agent"

@@ -20,6 +20,7 @@ import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import copy_rows, mariadb, proof, seed_mariadb
 from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed
+from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
 from tests.integration import mariadb_servers as servers
 from tests.integration.test_mysql import until
@@ -29,7 +30,7 @@ from tests.integration.test_proof import Q as TABLE
 SITE = "oc-copy"
 # Without an apostrophe: with --events, mysqldump 10.5 does not find a database that has one.
 NAME = "shop 100% %s_"
-D = mariadb.quote_mysql(NAME)
+D = quote_mysql(NAME)
 MORE = """
 CREATE TABLE parents (id INT PRIMARY KEY, v INT, code VARCHAR(9) UNIQUE) DEFAULT CHARSET=utf8mb4;
 CREATE TABLE children (id VARCHAR(9) CHARACTER SET latin1 PRIMARY KEY, parent INT, v INT, KEY v (v),

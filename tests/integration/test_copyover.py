@@ -26,12 +26,16 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     copyover_rows,
     copyover_schema,
     mariadb,
+    mariadb_fence,
     switchover,
     valve,
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.copyover_switchover import CopyOver
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mysql import MySQL
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_recovery import recover
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Pair, Side
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_steps import write_json
 from tests.integration import copyover_servers as servers
 from tests.integration.copyover_servers import NAME, SITE, D, Q, run
 from tests.lab.docker import docker
@@ -78,15 +82,15 @@ class House:
     def trial(self) -> dict[str, Any]:
         ends = self.ends()
         found = copyover.trial(ends, copyover.read_trial(self.plan["trial"]), lambda *_told: None)
-        switchover.write_json(self.plan["trial"], found)
+        write_json(self.plan["trial"], found)
         return found
 
-    def pair(self, origin: str) -> switchover.Pair:
+    def pair(self, origin: str) -> Pair:
         sides = (self.database(origin), self.database(OTHER[origin]))
-        return switchover.Pair(*sides, lambda _changed: {}, None, replicates=False)
+        return Pair(*sides, lambda _changed: {}, None, replicates=False)
 
-    def sides(self, origin: str) -> list[switchover.Side]:
-        return [switchover.Side(side, valve.Endpoint("127.0.0.1", 1, True), {}) for side in (origin, OTHER[origin])]
+    def sides(self, origin: str) -> list[Side]:
+        return [Side(side, valve.Endpoint("127.0.0.1", 1, True), {}) for side in (origin, OTHER[origin])]
 
     def move(self, origin: str, **plan: Any) -> dict[str, Any]:
         leash = FakeLeash([])
@@ -97,7 +101,7 @@ class House:
         try:
             self.ask(side, "INSERT INTO noted (what) VALUES ('written')")
         except Exception as error:
-            if error.args[0] != mariadb.FENCE_ERRNO:
+            if error.args[0] != mariadb_fence.FENCE_ERRNO:
                 raise
             return False
         return True
@@ -363,6 +367,6 @@ def test_what_was_decided_is_finished_by_the_watchdog(house: House) -> None:
     decision = valve.Decision(house.valve)
     decision.clear()
     decision.claim("open")
-    outcome = switchover.recover("the deadline passed", {}, *house.sides("source"), [house.pair("source")], house.valve)
+    outcome = recover("the deadline passed", {}, *house.sides("source"), [house.pair("source")], house.valve)
     assert (outcome["outcome"], outcome["by"]) == ("open", "watchdog")
     assert (house.writable("source"), house.writable("target")) == (False, True)

@@ -31,8 +31,9 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
-from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import FENCE_ERRNO
+from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb_fence import FENCE_ERRNO
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mysql import MySQL
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_result import describe
 from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Tracker
 from tests.integration import contents, rights
 from tests.integration import mysql_servers as servers
@@ -461,7 +462,7 @@ def compare(pair: Pair) -> dict[str, Any]:
 def difference(pair: Pair) -> str:
     """What is not equal, in words."""
     result = compare(pair)
-    return "" if result["equal"] else proof.describe(result)
+    return "" if result["equal"] else describe(result)
 
 
 def proof_of(pair: Pair, table: str) -> list[str]:

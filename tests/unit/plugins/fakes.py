@@ -1,6 +1,7 @@
 """Small stand-ins for servers, which remember what was asked of them."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change, Link, Progress, TableName
 from ansible_collections.ocpizza.cutover.plugins.module_utils.widen import Changed, Room
 
+Answer = list[dict[str, Any]] | Exception | Callable[[str], list[dict[str, Any]]]
 HEALTHY = Link(True, True, True, 0, "")
 
 
@@ -275,3 +277,39 @@ def run_module(module: Any, monkeypatch: pytest.MonkeyPatch, check: bool = False
         except ModuleEndedError as ended:
             return ended.result
     raise AssertionError("the module ended without a result")
+
+
+class FakeConnection:
+    """A connection of PyMySQL's: answers statements by the first pattern that matches; remembers every one."""
+
+    def __init__(self, answers: dict[str, Answer] | None = None) -> None:
+        self.answers = answers or {}
+        self.asked: list[str] = []
+        self.arguments: list[Any] = []
+        self.found: list[dict[str, Any]] = []
+
+    def cursor(self) -> "FakeConnection":
+        return self
+
+    def __enter__(self) -> "FakeConnection":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def execute(self, statement: str, arguments: Any) -> None:
+        self.asked.append(statement)
+        self.arguments.append(arguments)
+        self.found = []
+        for pattern, answer in self.answers.items():
+            if re.search(pattern, statement):
+                if isinstance(answer, Exception):
+                    raise answer
+                self.found = answer(statement) if callable(answer) else answer
+                return
+
+    def fetchall(self) -> tuple[dict[str, Any], ...]:
+        return tuple(self.found)
+
+    def escape(self, text: str) -> str:
+        return "'" + text.replace("'", "\\'") + "'"

@@ -21,6 +21,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     watchdog,
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Refused
 from tests.unit.plugins.fakes import FakeDatabase, chosen, flags, make_valve, pair
 
 
@@ -297,7 +298,7 @@ def test_a_server_that_is_lost_after_the_open_does_not_call_it_refused(
 
 def test_a_failure_is_a_refusal_in_words(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_plan: Any, _path: str) -> NoReturn:
-        raise switchover.Refused("no way")
+        raise Refused("no way")
 
     monkeypatch.setattr(agent, "run_switchover", refuse)
     assert house.main("switchover") == 1
@@ -503,7 +504,7 @@ def test_the_watchdog_holds_every_engine_ready(house: House, monkeypatch: pytest
     ("error", "reason"),
     [
         (None, "the deadline passed; the database runs"),
-        (switchover.Refused("Job failed"), "the deadline passed; then Job failed"),
+        (Refused("Job failed"), "the deadline passed; then Job failed"),
     ],
 )
 def test_the_watchdog_of_a_restart_releases_whatever_happens(
@@ -572,7 +573,7 @@ def test_a_server_that_cannot_be_reached_is_named_without_its_secret(
 
     fake = SimpleNamespace(SERVER=SimpleNamespace(open_server=refuse))
     monkeypatch.setattr(engines, "server", {"mariadb": fake}.__getitem__)
-    with pytest.raises(switchover.Refused) as raised:
+    with pytest.raises(Refused) as raised:
         agent.open_database(House(tmp_path).plan, "mariadb", "source")
     assert str(raised.value) == "the source's mariadb database cannot be reached as a: Connection refused"
 
@@ -581,7 +582,7 @@ def test_an_engine_that_is_none_is_refused(tmp_path: Path) -> None:
     made = House(tmp_path)
     made.plan["engines"] = {"oracle": ["shop"]}
     made.write("credentials", {"source": {"oracle": {"user": "o"}}})
-    with pytest.raises(switchover.Refused, match="engine 'oracle' is not one of mariadb, mysql, postgresql"):
+    with pytest.raises(Refused, match="engine 'oracle' is not one of mariadb, mysql, postgresql"):
         agent.open_database(made.plan, "oracle", "source")
 
 
@@ -644,5 +645,5 @@ def test_each_database_is_compared_over_its_own_connections(tmp_path: Path, monk
 def test_a_table_that_is_missing_on_the_other_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connecting(monkeypatch)
     monkeypatch.setattr(proof, "load_tables", lambda side, _database: [Named("orders")] if side == "a shop" else [])
-    with pytest.raises(switchover.Refused, match=r"table shop.orders is missing on the target"):
+    with pytest.raises(Refused, match=r"table shop.orders is missing on the target"):
         agent.Comparer(House(tmp_path).plan, "mariadb")

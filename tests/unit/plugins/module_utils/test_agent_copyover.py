@@ -12,7 +12,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     copyover_switchover,
     engines,
     journal,
-    switchover,
+    switchover_recovery,
     watchdog,
 )
 from tests.unit.plugins.module_utils.test_agent import FakeSwitchover, House, house, switching
@@ -81,7 +81,7 @@ def test_its_watchdog_waits_for_no_replication(across: House, monkeypatch: pytes
         seen.extend(pair.replicates for pair in pairs)
         return {"outcome": "aborted", "reason": ""}
 
-    monkeypatch.setattr(switchover, "recover", recover)
+    monkeypatch.setattr(switchover_recovery, "recover", recover)
     monkeypatch.setattr(watchdog, "watch", lambda _path, act: act("it was lost"))
     mended: list[Any] = []
     monkeypatch.setattr(copyover_schema, "mend", mended.append)
@@ -95,7 +95,7 @@ def test_its_watchdog_says_where_the_fence_is_not_back(across: House, monkeypatc
         raise OSError("no route to host")
 
     monkeypatch.setattr(copyover_schema, "mend", fail)
-    monkeypatch.setattr(switchover, "recover", lambda *_given: {"outcome": "aborted", "reason": "it was lost"})
+    monkeypatch.setattr(switchover_recovery, "recover", lambda *_given: {"outcome": "aborted", "reason": "it was lost"})
     monkeypatch.setattr(watchdog, "watch", lambda _path, act: act("it was lost"))
     assert across.main("switchover-watchdog") == 0
     assert across.read("result")["reason"] == "it was lost; then the target's fence is not back: no route to host"

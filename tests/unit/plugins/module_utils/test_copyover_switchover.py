@@ -13,6 +13,8 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     valve,
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.copyover_switchover import CopyOver
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_recovery import recover
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Pair, Side
 from tests.unit.plugins.fakes import FakeLeash, chosen, flags, make_valve, pair
 
 TRIAL = {"rows": 1000, "copy_seconds": 1.5, "proof_seconds": 0.5, "time": "today", "noted": {}}
@@ -78,14 +80,14 @@ class House:
     def run(self, back: bool = False) -> dict[str, Any]:
         ends = copyover.Ends(self.source, self.target, {}, 2)  # type: ignore[arg-type]
         sides = [
-            switchover.Side("source", valve.Endpoint("127.0.0.1", 8000, True), {}),
-            switchover.Side("target", valve.Endpoint("10.0.0.5", 443, False), {}),
+            Side("source", valve.Endpoint("127.0.0.1", 8000, True), {}),
+            Side("target", valve.Endpoint("10.0.0.5", 443, False), {}),
         ]
         databases = [self.source, self.target]
         if back:
             sides.reverse()
             databases.reverse()
-        pairs = [switchover.Pair(*databases, lambda _changed: {}, None, replicates=False)]  # type: ignore[arg-type]
+        pairs = [Pair(*databases, lambda _changed: {}, None, replicates=False)]  # type: ignore[arg-type]
         return CopyOver(self.plan, *sides, pairs, self.valve, lambda: FakeLeash(self.calls), ends).run()
 
 
@@ -219,9 +221,9 @@ def test_a_fence_that_lost_a_table_does_not_open(house: House) -> None:
 def test_the_watchdog_waits_for_no_replication(house: House) -> None:
     decision = valve.Decision(house.valve)
     decision.claim("open")
-    pairs = [switchover.Pair(house.source, house.target, lambda _c: {}, None, replicates=False)]  # type: ignore[arg-type]
+    pairs = [Pair(house.source, house.target, lambda _c: {}, None, replicates=False)]  # type: ignore[arg-type]
     side = valve.Endpoint("127.0.0.1", 8000, True)
-    sides = (switchover.Side("source", side, {}), switchover.Side("target", side, {}))
-    outcome = switchover.recover("it was lost", {}, *sides, pairs, house.valve)
+    sides = (Side("source", side, {}), Side("target", side, {}))
+    outcome = recover("it was lost", {}, *sides, pairs, house.valve)
     assert outcome["outcome"] == "open"
     assert "source.mark" not in house.calls

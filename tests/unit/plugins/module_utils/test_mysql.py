@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import mysql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mysql import MySQL, site_accounts
-from tests.unit.plugins.module_utils.test_mariadb import FakeConnection
+from tests.unit.plugins.fakes import FakeConnection
 
 A = "375d90c4-e6ce-11f1-9ee2-0242ac110002"
 B = "37594cd1-e6ce-11f1-a755-0242ac110005"

@@ -214,30 +214,6 @@ def test_differences_name_missing_extra_and_different():
     ]
 
 
-def proofs(*statuses):
-    return [proof.TableProof("d", "t", status, 5, [], [], "why") for status in statuses]
-
-
-@pytest.mark.parametrize(
-    ("statuses", "schema", "verdict"),
-    [
-        (["equal"], [], "PASSED"),
-        (["equal", "unsettled"], [], "PARTIAL"),
-        (["equal", "unknown"], [], "PARTIAL"),
-        (["unsettled", "different"], [], "FAILED"),
-        (["equal"], ["index x is missing on the target"], "FAILED"),
-        ([], [], "PARTIAL"),
-    ],
-)
-def test_verdict(statuses, schema, verdict):
-    result = proof.summarise("d", proofs(*statuses), schema)
-
-    assert result["verdict"] == verdict
-    assert result["equal"] is (verdict == "PASSED")
-    assert (result["coverage"] == 1.0) is ("unsettled" not in statuses and "unknown" not in statuses and bool(statuses))
-    assert "equal" in proof.describe(result) or "different" in proof.describe(result)
-
-
 class Follower:
     """A target that was asked to wait."""
 

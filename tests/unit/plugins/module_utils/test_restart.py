@@ -7,7 +7,7 @@ import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, restart, valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.restart import Restart
-from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Refused
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Refused
 from tests.unit.plugins.fakes import FakeLeash, chosen, flags, make_valve
 
 ENDPOINTS = [valve.Endpoint("127.0.0.1", 8000, True), valve.Endpoint("127.0.0.1", 8001, True)]

@@ -1,9 +1,7 @@
-"""The critical section: forward, every way it can fail, and what the watchdog makes of it."""
+"""The critical section: forward, and every way it can fail."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,9 @@ import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, switchover, valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Link
-from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Pair, Refused, Side, Steps, Switchover
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Switchover
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_recovery import recover
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Pair, Side
 from tests.unit.plugins.fakes import HEALTHY, FakeDatabase, FakeLeash, FakeTracker, chosen, flags, make_valve, pair
 
 ORDERS = ("shop", "orders")
@@ -89,7 +89,7 @@ class House:
         return self.make().run()
 
     def recover(self) -> dict[str, Any]:
-        return switchover.recover("the deadline passed", self.plan, *self.sides(), self.pairs(), self.valve)
+        return recover("the deadline passed", self.plan, *self.sides(), self.pairs(), self.valve)
 
     def told(self) -> list[tuple[str, str]]:
         return [(event["step"], event["status"]) for event in journal.read_events(self.journal)]
@@ -777,223 +777,3 @@ def test_a_source_that_outruns_the_comparison_is_refused(house: House) -> None:
     many = {ORDERS: [(number,) for number in range(switchover.TAIL_KEYS + 1)]}
     house.tracker.batches = [many] * 20
     assert house.run()["reason"] == "the source's database changes rows faster than they can be compared"
-
-
-def hold(house: House, decided: str = "") -> None:
-    """As an owner leaves it that died inside the hold."""
-    house.source.soft = False
-    valve.raise_flag(house.valve, "near")
-    valve.engage(house.valve)
-    if decided:
-        valve.Decision(house.valve).claim(decided)
-
-
-def test_the_watchdog_goes_back_where_nothing_was_opened(house: House) -> None:
-    hold(house)
-    outcome = house.recover()
-    assert (outcome["outcome"], outcome["by"], outcome["reason"]) == ("aborted", "watchdog", "the deadline passed")
-    assert flags(house.valve) == set()
-    assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
-    assert house.calls == ["source.fenced_by"]
-    assert valve.Decision(house.valve).read() == "abort"
-
-
-def test_the_watchdog_releases_without_any_database(house: House) -> None:
-    hold(house)
-    failing("source", "fenced_by")(house)
-    assert house.recover()["outcome"] == "aborted"
-    assert flags(house.valve) == set()
-
-
-def test_the_watchdog_does_not_wait_for_a_fence_for_ever(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    hold(house)
-    house.source.soft = True
-    now = [0.0]
-    monkeypatch.setattr(switchover.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(switchover.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    assert house.recover()["outcome"] == "aborted"
-    assert now[0] == pytest.approx(0.5, abs=0.02)
-    assert flags(house.valve) == set()
-
-
-def test_the_watchdog_goes_forward_once_that_was_decided(house: House) -> None:
-    hold(house, "open")
-    outcome = house.recover()
-    assert (outcome["outcome"], outcome["reason"]) == ("open", "the deadline passed")
-    assert outcome["refused_write"] == "1644 `shop`.`orders`: refused"
-    assert house.calls == [
-        "source.close",
-        "source.mark",
-        "target.wait_for 0-1-1",
-        "target.open",
-        "source.attempt_write",
-        "source.events_off",
-        "target.events_on",
-    ]
-    assert outcome["events_moved"] == 4
-    assert flags(house.valve) == {"moved"}
-    assert chosen(house.valve) == "TARGET=127.0.0.1:18001"
-
-
-def test_the_watchdog_tells_of_events_that_stay_off(house: House) -> None:
-    hold(house, "open")
-    house.target.let_events_run = lambda _run: 1 // 0  # type: ignore[method-assign]
-    outcome = house.recover()
-    assert (outcome["outcome"], outcome["events_moved"]) == ("open", 0)
-    assert outcome["reason"].startswith("the deadline passed; then the target's mariadb events could not all be turned")
-
-
-@pytest.mark.parametrize(
-    ("turn", "reason"),
-    [
-        (turned("target", reached=False), "the target did not reach 0-1-1"),
-        (turned("source", refuses=False), "a write on the source was let through"),
-        (failing("target", "open"), "server has gone away"),
-        (failing("source", "mark"), "server has gone away"),
-    ],
-)
-def test_the_watchdog_goes_back_where_forward_fails(house: House, turn: Callable[[House], None], reason: str) -> None:
-    hold(house, "open")
-    turn(house)
-    outcome = house.recover()
-    assert (outcome["outcome"], outcome["reason"]) == ("aborted", "the deadline passed; then " + reason)
-    assert (house.source.closed, house.target.closed) == (False, True)
-    assert flags(house.valve) == set()
-    assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
-
-
-def test_the_watchdog_releases_even_where_the_target_is_gone(house: House) -> None:
-    hold(house, "open")
-    failing("target", "open")(house)
-    failing("target", "close")(house)
-    outcome = house.recover()
-    assert outcome["reason"] == "the deadline passed; then server has gone away; then server has gone away"
-    assert house.source.closed is False
-    assert flags(house.valve) == set()
-
-
-def test_the_watchdog_goes_forward_with_every_engine(house: House) -> None:
-    second = Second(house)
-    hold(house, "open")
-    outcome = house.recover()
-    assert outcome["outcome"] == "open"
-    assert house.calls == [
-        "source.close",
-        "source postgresql.close",
-        "source.mark",
-        "target.wait_for 0-1-1",
-        "source postgresql.mark",
-        "target postgresql.wait_for 0-1-1",
-        "target.open",
-        "target postgresql.open",
-        "source.attempt_write",
-        "source postgresql.attempt_write",
-        "source.events_off",
-        "target.events_on",
-        "source postgresql.events_off",
-        "target postgresql.events_on",
-    ]
-    assert (second.source.closed, second.target.closed) == (True, False)
-    assert flags(house.valve) == {"moved"}
-
-
-@pytest.mark.parametrize("method", ["close", "mark", "attempt_write"])
-def test_the_watchdog_brings_every_engine_back_where_one_fails(house: House, method: str) -> None:
-    second = Second(house)
-    hold(house, "open")
-    second.source.failing[method] = RuntimeError("server has gone away")
-    outcome = house.recover()
-    assert (outcome["outcome"], outcome["reason"]) == ("aborted", "the deadline passed; then server has gone away")
-    assert house.calls[-4:] == ["target.close", "target postgresql.close", "source.open", "source postgresql.open"]
-    for source, target in ((house.source, house.target), (second.source, second.target)):
-        assert (source.closed, target.closed) == (False, True)
-    assert flags(house.valve) == set()
-    assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
-
-
-def test_the_watchdog_waits_for_each_fence_to_go(house: House) -> None:
-    house.also("postgresql")
-    hold(house)
-    assert house.recover()["outcome"] == "aborted"
-    assert house.calls == ["source.fenced_by", "source postgresql.fenced_by"]
-
-
-def test_a_failed_step_is_told_and_not_counted(tmp_path: Path) -> None:
-    steps = Steps(str(tmp_path / "journal.jsonl"), "cutover", "old")
-
-    def fail() -> None:
-        raise Refused("no")
-
-    with pytest.raises(Refused, match="no"):
-        steps.run("gate", fail)
-    assert steps.taken == []
-    (event,) = journal.read_events(str(tmp_path / "journal.jsonl"))
-    assert (event["step"], event["status"], event["text"], event["host"]) == ("gate", "failed", "no", "old")
-
-
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
-    path = tmp_path / "switchover.json"
-    path.write_text("old")
-    switchover.write_json(str(path), {"b": 1, "a": "é"})
-    assert json.loads(path.read_text()) == {"a": "é", "b": 1}
-    assert [item.name for item in tmp_path.iterdir()] == ["switchover.json"]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers by the path."""
-
-    def do_GET(self) -> None:
-        if self.path == "/moved":
-            self.send_response(302)
-            self.send_header("Location", "/ok")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        if self.path == "/torn":
-            self.send_response(200)
-            self.send_header("Content-Length", "99")
-            self.end_headers()
-            return
-        seen = self.headers["Host"], self.headers["X-Forwarded-Proto"]
-        status = {"/ok": 200, "/empty": 200, "/none": 204}.get(self.path, 503)
-        body = b"" if self.path in ("/empty", "/none") else repr(seen).encode()
-        self.send_response(status if seen == ("shop.example", "https") else 400)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_words: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    made = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{made.server_port}"
-    made.shutdown()
-    made.server_close()
-
-
-@pytest.mark.parametrize(
-    ("path", "trouble"),
-    [
-        ("/ok", ""),
-        ("/empty", "{url} answered nothing"),
-        ("/none", "{url} answered 204"),
-        ("/ill", "{url}: HTTP Error 503: Service Unavailable"),
-        # A redirect leads by name, and the name still leads to the origin: that one would answer.
-        ("/moved", "{url}: HTTP Error 302: Found"),
-        ("/torn", "{url}: IncompleteRead(0 bytes read, 99 more expected)"),
-    ],
-)
-def test_an_application_is_well_when_it_says_so_itself(server: str, path: str, trouble: str) -> None:
-    health = {"url": server + path, "host": "shop.example"}
-    assert switchover.ask(health, 5.0) == trouble.format(url=health["url"])
-
-
-def test_an_application_that_is_not_there_is_not_well() -> None:
-    assert switchover.ask({"url": "http://127.0.0.1:1/", "host": "shop.example"}, 5.0) == (
-        "http://127.0.0.1:1/: <urlopen error [Errno 111] Connection refused>"
-    )

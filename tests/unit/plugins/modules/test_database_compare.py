@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import engines, mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils import engines, mariadb_fence
 from ansible_collections.ocpizza.cutover.plugins.modules import database_compare
 from tests.unit.plugins.fakes import ModuleFailedError, pair, run_module
 
@@ -233,6 +233,6 @@ def test_an_error_of_a_server_says_what_to_check(house: House) -> None:
 def test_without_the_driver_nothing_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = tmp_path / "credentials.json"
     credentials.write_text(json.dumps(SIDES))
-    monkeypatch.setattr(mariadb, "pymysql", None)
+    monkeypatch.setattr(mariadb_fence, "pymysql", None)
     with pytest.raises(ModuleFailedError, match="install python3-pymysql on this host"):
         run_module(database_compare, monkeypatch, credentials=str(credentials), site="shop", databases=["shop"])

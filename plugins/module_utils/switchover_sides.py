@@ -1,0 +1,59 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a switchover moves between: the two sides of a site, and each engine's databases on both."""
+
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import valve
+from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName, words
+from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Changes, Tracker
+from ansible_collections.ocpizza.cutover.plugins.module_utils.widen import Room
+
+
+class Refused(Exception):  # noqa: N818  a word of the journal, not of Python
+    """The switchover stops, and the site stays where it is."""
+
+
+class Side(NamedTuple):
+    """One side of the move: where its requests run, and how to ask it whether it is well."""
+
+    name: str
+    endpoint: valve.Endpoint
+    health: Dict[str, str]
+
+
+class Pair(NamedTuple):
+    """One engine's databases on both sides, and what proves them equal.
+
+    ``tracker`` is None where there is no full proof to start from. ``room`` asks the target about its widened keys.
+    ``replicates`` is false where the rows are copied while requests wait.
+    """
+
+    origin: Database
+    destination: Database
+    compare: Callable[[Changes], Dict[TableName, List[str]]]
+    tracker: Optional[Tracker]
+    room: Callable[[], List[Room]] = list
+    replicates: bool = True
+
+
+def move_events(pairs: Sequence[Pair]) -> Tuple[int, List[str]]:
+    """Have the destination run the events that ran on the origin: how many, and what failed.
+
+    Where the origin cannot be told its fence refuses what they write, so the destination's begin all the same.
+    """
+    moved, failures = 0, []
+    for pair in pairs:
+        for database, run in ((pair.origin, False), (pair.destination, True)):
+            try:
+                changed = database.let_events_run(run)
+            except Exception as error:
+                failures.append(
+                    "the {0}'s {1} events could not all be turned {2}: {3}".format(
+                        database.side, database.engine, "on" if run else "off", words(error)
+                    )
+                )
+            else:
+                moved += changed if run else 0
+    return moved, failures
