@@ -33,6 +33,7 @@ WHOLE_ROWS = {
     "binlog_row_value_options": "",
     "binlog_transaction_compression": "OFF",
 }
+ESCAPED = set("'\"\\")
 # What every server has that is told nothing else.
 USUAL_IDS = {"server_id": "1", "gtid_domain_id": "0"}
 
@@ -167,6 +168,16 @@ def _of_database(engine: str, server: Dict[str, Any], name: str) -> Iterator[Fin
             "Changes of tables cannot be read from the log",
             "Tables of {0} with VECTOR columns: {1}.".format(name, join(database["vectors"])),
             "Waive this if nothing writes to them on the day of the switchover.",
+        )
+    if engine == "mariadb" and database["events"] and set(name) & ESCAPED:
+        yield Finding(
+            "database.events_not_dumped",
+            INHIBITOR,
+            "Events cannot be dumped",
+            "Database {0} has events and a quote or a backslash in its name: mariadb-dump --events looks for it under "
+            "the escaped name and fails.".format(name),
+            "Keep what SHOW CREATE EVENT says of {0}, drop them on the source, and create them on the target after the "
+            "move.".format(join(database["events"])),
         )
     if database["events"]:
         yield Finding(

@@ -377,12 +377,14 @@ class Switchover:
             pair.origin.close()
         for pair in self.pairs:
             pair.destination.open()
+        refusals = []
         for pair in self.pairs:
-            self.outcome["refused_write"] = pair.origin.attempt_write()
-            if not self.outcome["refused_write"]:
+            refusals.append(pair.origin.attempt_write())
+            if not refusals[-1]:
                 raise Refused(
                     "a write in {0} was let through after the open".format(self.the(self.origin, pair.origin))
                 )
+        self.outcome["refused_write"] = "; ".join(refusals)
 
     def fence_hard(self) -> None:
         """After the release: nobody of the site comes back to the origin's databases, and its events move.

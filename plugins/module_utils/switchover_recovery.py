@@ -53,8 +53,7 @@ def recover(
 
 
 def _finish(origin: Side, destination: Side, pairs: Sequence[Pair]) -> str:
-    """Open where the owner had decided to; the refusal of a write on the side that is left."""
-    refusal = ""
+    """Open where the owner had decided to; the refusals of a write in each database of the side that is left."""
     for pair in pairs:
         pair.origin.close()
     # What was copied was whole and proven before the decision.
@@ -64,11 +63,12 @@ def _finish(origin: Side, destination: Side, pairs: Sequence[Pair]) -> str:
             raise Refused("the {0} did not reach {1}".format(destination.name, position))
     for pair in pairs:
         pair.destination.open()
+    refusals = []
     for pair in pairs:
-        refusal = pair.origin.attempt_write()
-        if not refusal:
+        refusals.append(pair.origin.attempt_write())
+        if not refusals[-1]:
             raise Refused("a write on the {0} was let through".format(origin.name))
-    return refusal
+    return "; ".join(refusals)
 
 
 def _until_unfenced(database: Database, seconds: float) -> None:

@@ -278,6 +278,27 @@ def test_a_finding_of_mysql(path: str, value: Any, key: str, severity: str, text
     assert set(found) - {"database.version_gap"} <= {"database." + key}
 
 
+@pytest.mark.parametrize(
+    ("name", "events", "keys"),
+    [
+        ("it's", ["nightly"], ["database.events", "database.events_not_dumped"]),
+        ("it\\s", ["nightly"], ["database.events", "database.events_not_dumped"]),
+        ("it's", [], []),
+        ("its", ["nightly"], ["database.events"]),
+    ],
+)
+def test_events_of_a_database_whose_name_is_escaped(name: str, events: list[str], keys: list[str]) -> None:
+    facts = copy.deepcopy(HEALTHY)
+    facts["site"]["engines"] = {"mariadb": [name]}
+    server = facts["source"]["databases"]["mariadb"]
+    server["databases"] = {name: {**server["databases"]["pizza"], "events": events}}
+    found = {finding.key: finding for finding in findings.decide(facts)}
+    assert sorted(found) == keys
+    if len(keys) > 1:
+        assert f"Database {name} has events and a quote" in found["database.events_not_dumped"].reason
+        assert "SHOW CREATE EVENT says of nightly" in found["database.events_not_dumped"].remedy
+
+
 def test_tables_named_in_two_ways() -> None:
     facts = facts_for("mysql")
     facts["source"]["databases"]["mysql"]["settings"]["lower_case_table_names"] = "0"

@@ -180,6 +180,7 @@ def test_several_engines_move_in_one_hold(house: House) -> None:
     assert outcome["position"] == "0-1-4; 0-1-3"
     assert outcome["followed_from"] == {"mariadb": "0-2-1", "postgresql": "0-2-1"}
     assert outcome["proven_keys"] == 5
+    assert outcome["refused_write"] == "1644 `shop`.`orders`: refused; 1644 `shop`.`orders`: refused"
     assert (outcome["accounts_locked"], outcome["sessions_ended"], outcome["events_moved"]) == (4, 6, 8)
     assert [step["name"] for step in outcome["steps"]] == [*STEPS, "fence for good"]
     # All are closed before any opens.

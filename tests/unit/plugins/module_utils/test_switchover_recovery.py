@@ -113,6 +113,7 @@ def test_the_watchdog_goes_forward_with_every_engine(house: House) -> None:
     hold(house, "open")
     outcome = house.recover()
     assert outcome["outcome"] == "open"
+    assert outcome["refused_write"] == "1644 `shop`.`orders`: refused; 1644 `shop`.`orders`: refused"
     assert house.calls == [
         "source.close",
         "source postgresql.close",
