@@ -12,16 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb
-from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
 from tests.integration import mariadb_servers, mysql_servers
 from tests.integration.mysql_servers import ADMIN, PASSWORD, Machine
+from tests.integration.names import D, Q
 from tests.lab.docker import docker
 
-SITE = "oc-shop"
-NAME = "sh`op 'é' ☎ 100%_"
-TABLE = "every \"type\" 'and' ☎ 100% `name`"
-D = quote_mysql(NAME)
-Q = quote_mysql(TABLE)
 SCHEMA = f"""
 CREATE TABLE {Q} (
   `the id` BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,

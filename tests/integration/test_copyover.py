@@ -37,7 +37,8 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_recover
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Pair, Side
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_steps import write_json
 from tests.integration import copyover_servers as servers
-from tests.integration.copyover_servers import NAME, SITE, D, Q, run
+from tests.integration.copyover_servers import run
+from tests.integration.names import NAME, SITE, D, Q
 from tests.lab.docker import docker
 from tests.unit.plugins.fakes import FakeLeash, chosen, flags, make_valve
 

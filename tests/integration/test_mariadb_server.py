@@ -23,15 +23,12 @@ import pytest
 from ansible_collections.ocpizza.cutover.plugins.module_utils import copy_databases, mariadb, mariadb_fence
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed
-from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
 from tests.integration import rights
 from tests.integration import test_proof as servers
+from tests.integration.names import NAME, SITE, D
 from tests.lab.docker import docker
 
-NAME = "sh`op 'é' ☎ 100%_"
-D = quote_mysql(NAME)
-SITE = "oc-shop"
 # More than are locked at once.
 TABLES = mariadb_fence.LOCKED_TABLES + 100
 CLEAN = (f"DROP DATABASE IF EXISTS {D}", "DROP DATABASE IF EXISTS annex", "DROP DATABASE IF EXISTS cutover_oc_shop")

@@ -37,15 +37,10 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_result impor
 from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Tracker
 from tests.integration import contents, rights
 from tests.integration import mysql_servers as servers
+from tests.integration.names import NAME, SITE, TABLE, D, Q
 from tests.lab.docker import docker, execute
 
-SITE = "oc-shop"
-# The server's identifiers end at U+FFFF: a picture from beyond is refused by CREATE itself.
-NAME = "sh`op 'é' ☎ 100%_"
 NEIGHBOUR = "neighbour"
-TABLE = "every \"type\" 'and' ☎ 100% `name`"
-D = quote_mysql(NAME)
-Q = quote_mysql(TABLE)
 SCHEMA = f"""
 CREATE TABLE {Q} (
   `the id` BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,

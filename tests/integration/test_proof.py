@@ -25,6 +25,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import proof
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.mariadb import MariaDB
 from tests.integration import contents
+from tests.integration.names import TABLE, Q
 from tests.lab.docker import docker, execute, state
 
 SUITES = ("bullseye", "trixie")
@@ -43,10 +44,9 @@ slave_parallel_threads = 0
 ACCESS = "proof"
 # The server's identifiers end at U+FFFF: a picture from beyond is refused by CREATE itself.
 NAME = "sh`op 'é' ☎ %s"
-TABLE = "every \"type\" 'and' ☎ 100% `name`"
 
 SCHEMA = f"""
-CREATE TABLE {quote_mysql(TABLE)} (
+CREATE TABLE {Q} (
   `the id` INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   big BIGINT UNSIGNED, exact DECIMAL(65,30), f FLOAT, g DOUBLE, fixed DOUBLE(10,2),
   latin VARCHAR(60) CHARACTER SET latin1 COLLATE latin1_swedish_ci,
@@ -67,7 +67,6 @@ CREATE TABLE listed (
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci;
 CREATE TABLE empty_one (id INT PRIMARY KEY) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci
 """
-Q = quote_mysql(TABLE)
 ROWS = f"""
 INSERT INTO {Q} (`the id`, big, exact, f, g, fixed, latin, text8, text3, bytes, data, moment, stamp, clock, year, bits,
   colour, flags, document, place, net)
