@@ -124,13 +124,39 @@ def row_texts(connection: Any, statement: str) -> Iterator[List[bytes]]:
         elif first == 255:
             pymysql.err.raise_mysql_exception(payload)
         else:
-            raise SeedFailed("a row is longer than 1 GB, the most that the servers take (max_allowed_packet)")
+            raise SeedFailed("a row is longer than the servers' max_allowed_packet, which is 1 GB at most")
         size += len(payload)
         if size >= STATEMENT_BYTES:
             yield found
             found, size = [], 0
     if found:
         yield found
+
+
+def pass_on(source: Any, target: Any, selection: str, begin: str, told: Callable[[int, int], None]) -> None:
+    """Have the target take what the source writes; ``told`` learns of rows and bytes of each statement.
+
+    Both connections can be used again after an error of one of them.
+    """
+    texts = row_texts(source, selection)
+    working = False
+    try:
+        for rows in texts:
+            statement = begin.encode("utf-8") + b",".join(rows)
+            if working:
+                working = False
+                target._read_query_result()
+            # Not query(), which waits for the answer.
+            target._execute_command(pymysql.constants.COMMAND.COM_QUERY, statement)
+            working = True
+            told(len(rows), len(statement))
+    except BaseException:
+        for _rows in texts:
+            pass
+        raise
+    finally:
+        if working:
+            target._read_query_result()
 
 
 class Rows:
@@ -163,18 +189,9 @@ class Rows:
 
     def carry(self, sessions: Sessions, table: Source, condition: str) -> None:
         """Copy one range."""
-        begin = copy_text.insert(table).encode("utf-8")
-        working = False
-        for rows in row_texts(sessions.source, copy_text.select(table, condition)):
-            statement = begin + b",".join(rows)
-            if working:
-                sessions.target._read_query_result()
-            # Not query(), which waits for the answer.
-            sessions.target._execute_command(pymysql.constants.COMMAND.COM_QUERY, statement)
-            working = True
-            self.count(len(rows), len(statement))
-        if working:
-            sessions.target._read_query_result()
+        pass_on(
+            sessions.source, sessions.target, copy_text.select(table, condition), copy_text.insert(table), self.count
+        )
 
     def count(self, rows: int, size: int) -> None:
         """Tell how far it is; the total is the server's estimate."""

@@ -4,8 +4,8 @@
 # ruff: noqa: S608 - every name went through quote_mysql(); a bound is a literal that the server itself wrote
 """The SQL of the copy for MariaDB and MySQL: rows as text that INSERT takes as it is, ranges of a key, indexes.
 
-The source writes each row as ``(1,'a',NULL)``, so nothing in between looks at values. Both sessions have
-``SET NAMES binary``: text goes over in the bytes that the column holds.
+The source writes each row as ``(1,'a',NULL)``, so nothing in between looks at values. The session that takes the rows
+has ``SET NAMES binary``: text goes over in the bytes that the column holds.
 """
 
 import re
@@ -17,13 +17,12 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_row_mariadb 
     CHARACTER,
     FLOATING,
     LISTED,
+    TEXTUAL,
     Column,
 )
 
 INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 MOMENTS = ("date", "datetime", "timestamp", "time")
-# MariaDB's types that have a text of their own.
-TEXTUAL = ("uuid", "inet4", "inet6")
 
 PRIMARY = re.compile(r"^  PRIMARY KEY ", re.MULTILINE)
 INDEX = re.compile(r"^  ((?:UNIQUE )?KEY (`(?:[^`]|``)+`) .*?),?$", re.MULTILINE)
@@ -72,7 +71,8 @@ def literal(column: Column) -> str:
         # By number: the empty value that stands for an error has no other name.
         form = "IFNULL({0}+0,'NULL')"
     else:
-        form = "IFNULL(CONCAT('X''',HEX({0}),''''),'NULL')"
+        # Not IFNULL: what is too long to be written must not become NULL.
+        form = "IF({0} IS NULL,'NULL',CONCAT('X''',HEX({0}),''''))"
     return form.format(name)
 
 
@@ -83,7 +83,7 @@ def _utf8(name: str) -> str:
 def select(table: Source, condition: str) -> str:
     """The rows of a range, each as the text that ``insert()`` goes on with."""
     values = ",',',".join(literal(column) for column in table.columns) or "''"
-    return "SELECT CONCAT('(',{0},')') FROM {1} WHERE {2}".format(values, table.qualified, condition)
+    return "SELECT CONCAT(_binary'(',{0},')') FROM {1} WHERE {2}".format(values, table.qualified, condition)
 
 
 def insert(table: Source) -> str:

@@ -1,19 +1,18 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# ruff: noqa: S608 - every name in a statement went through quote_mysql(), every value is an argument
 """Rows from MariaDB to MySQL, or back, into tables that are there already and empty.
 
-The server that has a row writes it as the text of a VALUES list, exactly; here it is only passed on. Text and bytes go
-as hexadecimal bytes, so no charset, mode or escape can change them.
+The server that has a row writes it as SQL (copy_text); here it is only passed on.
 """
 
 import contextlib
 import queue
 import threading
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import proof, proof_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils import copy_rows, copy_text, proof, proof_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils.copy_text import Source
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.identifiers import quote_mysql
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Table
@@ -27,15 +26,18 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_row_mariadb 
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_walk import Walk
 
-try:
-    import pymysql.cursors
-except ImportError:
-    pymysql = None  # type: ignore[assignment]
-
-NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "year")
-MOMENTS = ("date", "datetime", "timestamp", "time")
+# What both servers have, and write alike.
+WRITTEN = (
+    copy_text.INTEGERS
+    + copy_text.MOMENTS
+    + LISTED
+    + FLOATING
+    + CHARACTER
+    + BYTES
+    + SPATIAL
+    + ("decimal", "year", "bit")
+)
 CHUNK_ROWS = 20000
-STATEMENT_BYTES = 1 << 20
 # ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT: two of ours met at one index; the chunk is begun anew.
 CROSSED = (1213, 1205)
 ATTEMPTS = 5
@@ -44,6 +46,7 @@ WRITER = (
     "SET SESSION time_zone='+00:00', SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO', SESSION foreign_key_checks=0, "
     "SESSION sql_log_bin=0, SESSION autocommit=0",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET NAMES binary",
 )
 
 
@@ -58,43 +61,12 @@ class Layout(NamedTuple):
     columns: List[Column]
 
 
-def literal(column: Column) -> str:
-    """The SQL that makes the text of a literal out of a column's value, the same value to the last bit."""
-    name, base = quote_mysql(column.name), column.base
-    if base in NUMBERS:
-        value = name
-    elif base in LISTED or base == "bit":
-        # A member by its number: 0, the error's empty value, is none by its name.
-        value = "{0}+0".format(name)
-    elif base in FLOATING:
-        # Quoted: -0 as a number would be an integer, which has no sign.
-        value = "CONCAT('\\'',{0}*1e0,'\\'')".format(name)
-    elif base in MOMENTS:
-        value = "CONCAT('\\'',{0},'\\'')".format(name)
-    elif base in CHARACTER + BYTES + SPATIAL:
-        value = "CONCAT('X\\'',HEX({0}),'\\'')".format(name)
-    else:
-        raise CopyFailed("the type of {0}, {1}, cannot be copied".format(column.name, column.type))
-    return "IFNULL({0},IF({1} IS NULL,'NULL',NULL))".format(value, name)
-
-
-def selection(layout: Layout, lower: Any, upper: Any) -> Tuple[str, Tuple[Any, ...]]:
-    """The rows of a chunk as texts of VALUES; NULL for a row that is too long for the server to write it."""
-    names = [proof_mariadb.sortable(layout.table.column(name)) for name in layout.table.key]
-    where, arguments = proof_mariadb.range_condition(names, lower, upper)
-    # Not CONCAT_WS: it would leave out what became NULL for its length.
-    parts = ",',',".join(literal(column).replace("%", "%%") for column in layout.columns)
-    text = "SELECT CONCAT('(',{0},')') FROM {1} WHERE {2}".format(parts, proof_mariadb.table_name(layout.table), where)
-    return text, arguments
-
-
-def insertion(layout: Layout) -> str:
-    """What precedes the VALUES."""
-    return "INSERT INTO {0}.{1} ({2}) VALUES ".format(
-        quote_mysql(layout.table.database),
-        quote_mysql(layout.table.name),
-        ",".join(quote_mysql(column.name) for column in layout.columns),
-    )
+def source(layout: Layout, table: Table) -> Source:
+    """A table as the copy's SQL takes it: with the columns that are written."""
+    for column in layout.columns:
+        if column.base not in WRITTEN:
+            raise CopyFailed("the type of {0}, {1}, cannot be copied".format(column.name, column.type))
+    return Source(table.database, table.name, layout.columns, None, table.rows_estimate)
 
 
 def layouts(connection: Any, database: str) -> List[Layout]:
@@ -225,28 +197,27 @@ def prepare_writer(connection: Any) -> None:
 
 def carry(reader: Any, writer: Any, layout: Layout, lower: Any, upper: Any, into: Optional[Table] = None) -> int:
     """Pass the rows of a chunk on, to the table of the same name or to another one; how many."""
-    head = insertion(layout._replace(table=into or layout.table))
-    count = size = 0
-    batch: List[str] = []
+    names = [proof_mariadb.sortable(layout.table.column(name)) for name in layout.table.key]
+    where, arguments = proof_mariadb.range_condition(names, lower, upper)
+    condition = where % tuple(text_of(reader, value) for value in arguments)
+    counts: List[int] = []
+    # QUOTE gives MySQL's text in the session's charset, and bytes are none.
+    proof_mariadb.fetch(reader, ("SET NAMES binary", ()))
+    copy_rows.pass_on(
+        reader,
+        writer,
+        copy_text.select(source(layout, layout.table), condition),
+        copy_text.insert(source(layout, into or layout.table)),
+        lambda rows, _size: counts.append(rows),
+    )
+    proof_mariadb.fetch(reader, ("SET NAMES utf8mb4", ()))
+    return sum(counts)
 
-    def send() -> None:
-        with writer.cursor() as cursor:
-            cursor.execute(head + ",".join(batch))
 
-    with reader.cursor(pymysql.cursors.SSCursor) as cursor:
-        cursor.execute(*selection(layout, lower, upper))
-        for (text,) in cursor:
-            if text is None:
-                raise CopyFailed("a row is longer than max_allowed_packet; raise it on both servers")
-            count += 1
-            size += len(text)
-            batch.append(text)
-            if size > STATEMENT_BYTES:
-                send()
-                size, batch = 0, []
-    if batch:
-        send()
-    return count
+def text_of(connection: Any, value: Any) -> str:
+    """A key's value in a statement of a session that takes text for bytes."""
+    text: str = connection.escape(value)
+    return "_utf8mb4" + text if isinstance(value, str) else text
 
 
 def set_counters(reader: Any, execute: Callable[[str], Optional[Any]], writer: Any, database: str) -> int:

@@ -6,6 +6,7 @@
 import io
 import struct
 import threading
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import copy_rows
 from ansible_collections.ocpizza.cutover.plugins.module_utils.copy_rows import Rows, Sessions
 from ansible_collections.ocpizza.cutover.plugins.module_utils.copy_text import Source
 from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_stream import SeedFailed
-from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_row_mariadb import Column
 
 END = b"\xfe\0\0\x02\0"
 
@@ -89,7 +90,7 @@ def test_a_server_that_stops_is_told() -> None:
     error = b"\xff" + struct.pack("<H", 1412) + b"#HY000Table definition has changed"
     with pytest.raises(pymysql.MySQLError, match="definition has changed"):
         list(copy_rows.row_texts(Connection(packed(text(b"(1)")) + packed(error)), "SELECT 1"))
-    with pytest.raises(SeedFailed, match="longer than 1 GB"):
+    with pytest.raises(SeedFailed, match="a row is longer than the servers' max_allowed_packet, which is 1 GB at most"):
         list(copy_rows.row_texts(Connection(packed(b"\xfb") + packed(END)), "SELECT 1"))
 
 
@@ -160,3 +161,60 @@ def test_the_first_failure_names_its_table_and_stops_the_others() -> None:
         copy_rows.together(work, [Sessions(0, None), Sessions(1, None)])
     assert ended.is_set()
     assert str(raised.value) == "table shop.orders could not be copied: The table 'orders' is full (1114)"
+
+
+class Taker:
+    """A target that answers each statement once, and refuses one of them."""
+
+    def __init__(self, refused: int = 0) -> None:
+        self.refused = refused
+        self.taken: list[bytes] = []
+        self.answered = 0
+
+    def _execute_command(self, _command: int, statement: bytes) -> None:
+        assert self.answered == len(self.taken)
+        self.taken.append(statement)
+
+    def _read_query_result(self) -> None:
+        self.answered += 1
+        assert self.answered <= len(self.taken)
+        if self.answered == self.refused:
+            raise RuntimeError(1213, "Deadlock found")
+
+
+def writes(monkeypatch: pytest.MonkeyPatch, broken: bool = False) -> list[str]:
+    """Have a source write three texts; what it has written."""
+    written: list[str] = []
+
+    def row_texts(_connection: object, statement: str) -> Iterator[list[bytes]]:
+        for number in range(3):
+            written.append(statement)
+            yield [b"(%d,1)" % number, b"(%d,2)" % number]
+            if broken:
+                raise SeedFailed("the server closed the connection")
+
+    monkeypatch.setattr(copy_rows, "row_texts", row_texts)
+    return written
+
+
+def test_what_the_source_writes_the_target_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    written, taker, told = writes(monkeypatch), Taker(), []
+    copy_rows.pass_on(None, taker, "SELECT", "INSERT ", lambda *sizes: told.append(sizes))
+    assert taker.taken == [b"INSERT (%d,1),(%d,2)" % (number, number) for number in range(3)]
+    assert (len(written), taker.answered, told) == (3, 3, [(2, 18)] * 3)
+
+
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_what_the_target_refuses_leaves_both_usable(monkeypatch: pytest.MonkeyPatch, refused: int) -> None:
+    written, taker = writes(monkeypatch), Taker(refused)
+    with pytest.raises(RuntimeError, match="Deadlock found"):
+        copy_rows.pass_on(None, taker, "SELECT", "INSERT ", lambda *_sizes: None)
+    assert (len(written), taker.answered, len(taker.taken)) == (3, refused, refused)
+
+
+def test_a_source_that_breaks_leaves_the_target_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    writes(monkeypatch, broken=True)
+    taker = Taker()
+    with pytest.raises(SeedFailed, match="the server closed the connection"):
+        copy_rows.pass_on(None, taker, "SELECT", "INSERT ", lambda *_sizes: None)
+    assert (taker.answered, len(taker.taken)) == (1, 1)

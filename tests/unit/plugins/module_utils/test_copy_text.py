@@ -7,7 +7,7 @@ import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import copy_text
 from ansible_collections.ocpizza.cutover.plugins.module_utils.copy_text import Deferred, Source
-from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_row_mariadb import Column
 
 ID = Column("the `id`", "bigint(20) unsigned")
 NAME = Column("name", "varchar(40)")
@@ -35,8 +35,8 @@ def table(key: Column | None = ID) -> Source:
         ("varchar(9)", "QUOTE(CAST(`c` AS BINARY))"),
         ("longtext", "QUOTE(CAST(`c` AS BINARY))"),
         ("json", "IF(`c` IS NULL,'NULL',CONCAT('_utf8mb4',QUOTE(CONVERT(`c` USING utf8mb4))))"),
-        ("point", "IFNULL(CONCAT('X''',HEX(`c`),''''),'NULL')"),
-        ("vector(4)", "IFNULL(CONCAT('X''',HEX(`c`),''''),'NULL')"),
+        ("point", "IF(`c` IS NULL,'NULL',CONCAT('X''',HEX(`c`),''''))"),
+        ("vector(4)", "IF(`c` IS NULL,'NULL',CONCAT('X''',HEX(`c`),''''))"),
     ],
 )
 def test_a_value_as_sql(kind: str, expected: str) -> None:
@@ -45,12 +45,12 @@ def test_a_value_as_sql(kind: str, expected: str) -> None:
 
 def test_rows_as_text() -> None:
     assert copy_text.select(table(), "TRUE") == (
-        "SELECT CONCAT('(',IFNULL(`the ``id```,'NULL'),',',QUOTE(CAST(`name` AS BINARY)),')') "
+        "SELECT CONCAT(_binary'(',IFNULL(`the ``id```,'NULL'),',',QUOTE(CAST(`name` AS BINARY)),')') "
         "FROM `my``db`.`100%` WHERE TRUE"
     )
     assert copy_text.insert(table()) == "INSERT INTO `my``db`.`100%` (`the ``id```,`name`) VALUES "
     empty = Source("a", "b", [], None, 0)
-    assert copy_text.select(empty, "TRUE") == "SELECT CONCAT('(','',')') FROM `a`.`b` WHERE TRUE"
+    assert copy_text.select(empty, "TRUE") == "SELECT CONCAT(_binary'(','',')') FROM `a`.`b` WHERE TRUE"
     assert copy_text.insert(empty) == "INSERT INTO `a`.`b` () VALUES "
 
 

@@ -5,43 +5,47 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import copyover_rows, proof_mariadb
-from ansible_collections.ocpizza.cutover.plugins.module_utils.copyover_rows import Copy, CopyFailed, Layout, literal
-from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Column, Table
+from ansible_collections.ocpizza.cutover.plugins.module_utils import copy_rows, copyover_rows, proof_mariadb
+from ansible_collections.ocpizza.cutover.plugins.module_utils.copyover_rows import Copy, CopyFailed, Layout
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_mariadb import Table
+from ansible_collections.ocpizza.cutover.plugins.module_utils.proof_row_mariadb import Column
 
 ORDERS = Table("shop", "50% `off`", [Column("id", "int(11)"), Column("twice", "int(11)")], ["id"], "InnoDB", 10)
 
 
-@pytest.mark.parametrize(
-    ("kind", "wanted"),
-    [
-        ("int(11)", "`c`"),
-        ("decimal(65,30)", "`c`"),
-        ("enum('a','b')", "`c`+0"),
-        ("bit(3)", "`c`+0"),
-        ("double", r"CONCAT('\'',`c`*1e0,'\'')"),
-        ("datetime(6)", r"CONCAT('\'',`c`,'\'')"),
-        ("varchar(9)", r"CONCAT('X\'',HEX(`c`),'\'')"),
-        ("longblob", r"CONCAT('X\'',HEX(`c`),'\'')"),
-        ("point", r"CONCAT('X\'',HEX(`c`),'\'')"),
-    ],
-)
-def test_a_value_is_written_by_its_type(kind: str, wanted: str) -> None:
-    assert literal(Column("c", kind)) == f"IFNULL({wanted},IF(`c` IS NULL,'NULL',NULL))"
-
-
 @pytest.mark.parametrize("kind", ["uuid", "inet6", "json", "vector(4)", "something"])
 def test_a_type_that_is_not_known_is_refused(kind: str) -> None:
+    layout = Layout(ORDERS, [Column("id", "int(11)"), Column("c", kind)])
     with pytest.raises(CopyFailed, match=f"the type of c, {kind.split('(', maxsplit=1)[0]}.*, cannot be copied"):
-        literal(Column("c", kind))
+        copyover_rows.source(layout, ORDERS)
 
 
-def test_statements_of_a_chunk() -> None:
+class Reader:
+    """A connection that writes values as SQL."""
+
+    def escape(self, value: object) -> str:
+        return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def test_statements_of_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def pass_on(*given: Any) -> None:
+        asked.extend(given[2:4])
+        given[4](7, 100)
+        given[4](3, 50)
+
+    monkeypatch.setattr(copy_rows, "pass_on", pass_on)
+    monkeypatch.setattr(proof_mariadb, "fetch", lambda _reader, statement: asked.append(statement[0]))
     layout = Layout(ORDERS, ORDERS.columns[:1])
-    text, arguments = copyover_rows.selection(layout, (3,), (9,))
-    assert text.endswith(" FROM `shop`.`50%% ``off``` WHERE ((`id`>%s)) AND ((`id`<=%s))")
-    assert arguments == (3, 9)
-    assert copyover_rows.insertion(layout) == "INSERT INTO `shop`.`50% ``off``` (`id`) VALUES "
+    assert copyover_rows.carry(Reader(), None, layout, (3,), ("é",), ORDERS._replace(name="back")) == 10
+    assert asked == [
+        "SET NAMES binary",
+        "SELECT CONCAT(_binary'(',IFNULL(`id`,'NULL'),')') FROM `shop`.`50% ``off``` "
+        "WHERE ((`id`>3)) AND ((`id`<=_utf8mb4'é'))",
+        "INSERT INTO `shop`.`back` (`id`) VALUES ",
+        "SET NAMES utf8mb4",
+    ]
 
 
 class Connection:
