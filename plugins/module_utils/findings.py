@@ -191,6 +191,16 @@ def _web(facts: Dict[str, Any]) -> Iterator[Finding]:
             "{0} will be loaded when the valve is put in place, with a graceful reload.".format(join(loadable)),
             "Run a2enmod {0} in a quiet hour beforehand.".format(" ".join(loadable)),
         )
+    near = facts["site"]["near_seconds"]
+    if float(near) <= web["keep_alive_s"]:
+        yield Finding(
+            "web.keep_alive_long",
+            WARNING,
+            "Apache keeps idle connections longer than is waited for",
+            "KeepAliveTimeout is {0:g} s and site_near_seconds {1:g} s: a client whose idle connection Apache closes "
+            "when requests are held, just as it sends one, sees an error.".format(web["keep_alive_s"], float(near)),
+            "Set site_near_seconds to more than {0:g}.".format(web["keep_alive_s"]),
+        )
     for domain, places in sorted(web["domains"].items()):
         if not places:
             yield Finding(

@@ -71,6 +71,10 @@ limits:
   description: Directives that limit how many requests are served or wait.
   type: dict
   returned: success
+keep_alive_s:
+  description: How many seconds the server, or one of its virtual hosts, keeps an idle connection.
+  type: float
+  returned: success
 missing:
   description: Included files that could not be read.
   type: list
@@ -118,6 +122,7 @@ def main():
             available=[],
             mpm="",
             limits={},
+            keep_alive_s=0.0,
             missing=[],
         )
     folder = os.path.dirname(config)
@@ -156,6 +161,7 @@ def main():
         available=available(),
         mpm=next((name for name in loaded if name.startswith("mpm_")), ""),
         limits=apache_config.limits(directives),
+        keep_alive_s=apache_config.keep_alive_seconds(directives),
         missing=reader.missing,
     )
 

@@ -1,6 +1,8 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+import pytest
+
 from ansible_collections.ocpizza.cutover.plugins.module_utils import apache_config
 
 FILES = {
@@ -47,3 +49,9 @@ def test_envvars_of_debian():
     text = "unset HOME\nexport APACHE_RUN_USER=www-data\nexport APACHE_LOG_DIR=/var/log/apache2$SUFFIX\n"
 
     assert apache_config.env_variables(text)["APACHE_LOG_DIR"] == "/var/log/apache2"
+
+
+@pytest.mark.parametrize(("values", "seconds"), [([], 5.0), (["500ms"], 0.5), (["2", "15", "x"], 15.0)])
+def test_the_longest_time_that_an_idle_connection_is_kept(values: list[str], seconds: float) -> None:
+    directives = [apache_config.Directive("keepalivetimeout", [value], "f", 1, []) for value in values]
+    assert apache_config.keep_alive_seconds(directives) == seconds

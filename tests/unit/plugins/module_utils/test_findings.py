@@ -26,6 +26,7 @@ HEALTHY = {
         "engines": {"mariadb": ["pizza"]},
         "upstream": "127.0.0.1:8000",
         "neighbours": [],
+        "near_seconds": "6",
         "addresses": {"old": "10.0.0.1", "db": "10.0.0.2"},
         "target_address": "10.0.0.3",
         "database_address": "10.0.0.2",
@@ -57,6 +58,7 @@ HEALTHY = {
             "available": [],
             "domains": {"pizza.test": [PLACE]},
             "vhosts": [VHOST],
+            "keep_alive_s": 5.0,
         },
         "databases": {
             "mariadb": {
@@ -196,6 +198,16 @@ def test_modules_that_can_be_loaded_are_no_inhibitor():
     (found,) = findings.decide(facts)
 
     assert (found.key, found.severity) == ("web.modules_not_loaded", "warning")
+
+
+def test_connections_that_are_kept_longer_than_is_waited_for():
+    facts = copy.deepcopy(HEALTHY)
+    facts["source"]["web"]["keep_alive_s"] = 15.0
+    (found,) = findings.decide(facts)
+    assert (found.key, found.severity) == ("web.keep_alive_long", "warning")
+    assert found.remedy == "Set site_near_seconds to more than 15."
+    facts["site"]["near_seconds"] = 16
+    assert findings.decide(facts) == []
 
 
 def test_waived_inhibitor_stays_in_the_list_and_stops_nothing():

@@ -14,6 +14,7 @@ from tests.unit.plugins.fakes import ModuleFailedError, run_module
 MAIN = """LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
 LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
 Timeout 60
+KeepAliveTimeout 500ms
 MaxRequestWorkers 150
 IncludeOptional sites-enabled/*.conf
 """
@@ -29,6 +30,7 @@ SITE = """<VirtualHost *:80>
 <VirtualHost *:443>
   ServerName shop.test
   SSLEngine on
+  KeepAliveTimeout 15
 </VirtualHost>
 """
 
@@ -91,6 +93,7 @@ def test_modules_and_limits(house: House) -> None:
     result = house.run()
     assert (result["modules"], result["mpm"]) == (["mpm_event", "proxy"], "mpm_event")
     assert result["available"] == ["proxy", "rewrite"]
+    assert result["keep_alive_s"] == 15
     assert result["limits"] == {"timeout": "60", "maxrequestworkers": "150"}
 
 
