@@ -18,7 +18,13 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.application_health import ask
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, words
-from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Pair, Refused, Side, move_events
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import (
+    Pair,
+    Refused,
+    Side,
+    called,
+    fence_for_good,
+)
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_steps import Outcome, Steps
 from ansible_collections.ocpizza.cutover.plugins.module_utils.tracker import Tracker
 from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Leash
@@ -138,9 +144,9 @@ class Switchover:
 
     # The steps.
 
-    def the(self, side: Side, database: Database) -> str:
-        """A side's database in words: with its engine where the site has several."""
-        return "the {0}'s {1}database".format(side.name, database.engine + " " if len(self.pairs) > 1 else "")
+    def the(self, database: Database) -> str:
+        """A side's database in words."""
+        return called(database, self.pairs)
 
     def gate(self) -> None:
         """Everything that must be so before a single request is held. Unknown is failure."""
@@ -186,25 +192,25 @@ class Switchover:
         here, there = pair.origin, pair.destination
         problems = []
         if here.is_closed():
-            problems.append("{0} is closed: the site does not write there".format(self.the(self.origin, here)))
+            problems.append("{0} is closed: the site does not write there".format(self.the(here)))
         if not there.is_closed():
-            problems.append("{0} is open to writers".format(self.the(self.destination, there)))
-        for side, database in ((self.origin, here), (self.destination, there)):
+            problems.append("{0} is open to writers".format(self.the(there)))
+        for database in (here, there):
             missing = database.missing_triggers()
             if missing:
                 problems.append(
                     "the fence of {0} does not cover {1}.{2}; run replicate.yml again".format(
-                        self.the(side, database), missing[0]["db"], missing[0]["tbl"]
+                        self.the(database), missing[0]["db"], missing[0]["tbl"]
                     )
                 )
             trouble = self.link_trouble(database)
             if trouble:
-                problems.append("replication to {0}: {1}".format(self.the(side, database), trouble))
+                problems.append("replication to {0}: {1}".format(self.the(database), trouble))
         for writer in here.writers():
             if writer["seconds"] > self.plan["longest_transaction_s"]:
                 problems.append(
                     "session {0} of {1} has had a transaction open for {2} s in {3}".format(
-                        writer["id"], writer["user"], writer["seconds"], self.the(self.origin, here)
+                        writer["id"], writer["user"], writer["seconds"], self.the(here)
                     )
                 )
         return problems
@@ -234,8 +240,7 @@ class Switchover:
 
     def canary(self, pair: Pair) -> None:
         """A row of each side must arrive at the other within the lag budget: 'running' alone proves nothing."""
-        there_and_back = ((self.origin, self.destination, pair), (self.destination, self.origin, _turned(pair)))
-        for giver, taker, way in there_and_back:
+        for way in (pair, _turned(pair)):
             token = uuid.uuid4().hex
             server = way.origin.server()
             begun = time.monotonic()
@@ -244,7 +249,7 @@ class Switchover:
                 if time.monotonic() - begun > float(self.plan["lag_budget_s"]):
                     raise Refused(
                         "a row written in {0} did not reach {1} within {2} s".format(
-                            self.the(giver, way.origin), self.the(taker, way.destination), self.plan["lag_budget_s"]
+                            self.the(way.origin), self.the(way.destination), self.plan["lag_budget_s"]
                         )
                     )
                 time.sleep(0.01)
@@ -268,11 +273,7 @@ class Switchover:
             if not tracker.wait_for(token, 120.0):
                 raise Refused(tracker.failure or "the log of changes was not read to its end within 120 s")
             if not pair.destination.wait_for(position, float(self.plan["lag_budget_s"])):
-                raise Refused(
-                    "{0} lags more than {1} s".format(
-                        self.the(self.destination, pair.destination), self.plan["lag_budget_s"]
-                    )
-                )
+                raise Refused("{0} lags more than {1} s".format(self.the(pair.destination), self.plan["lag_budget_s"]))
             changed = tracker.drain()
             self.keyed(tracker)
             count = sum(len(keys) for keys in changed.values())
@@ -283,7 +284,7 @@ class Switchover:
             self.proven_keys += sum(len(keys) for name, keys in changed.items() if name not in differing)
             if count <= TAIL_KEYS:
                 return
-        raise Refused("{0} changes rows faster than they can be compared".format(self.the(self.origin, pair.origin)))
+        raise Refused("{0} changes rows faster than they can be compared".format(self.the(pair.origin)))
 
     def keyed(self, tracker: Tracker) -> None:
         """Rows without a key can only be compared by the whole table."""
@@ -309,12 +310,12 @@ class Switchover:
             if not database.fence_soft():
                 raise Refused(
                     "session {0} holds the fence of another switchover in {1}".format(
-                        database.fenced_by(), self.the(self.origin, database)
+                        database.fenced_by(), self.the(database)
                     )
                 )
         for pair in self.pairs:
             if not pair.origin.attempt_write():
-                raise Refused("a write in {0} was let through the fence".format(self.the(self.origin, pair.origin)))
+                raise Refused("a write in {0} was let through the fence".format(self.the(pair.origin)))
         for pair in self.pairs:
             self.no_writer(pair.origin)
 
@@ -329,7 +330,7 @@ class Switchover:
             except Refused:
                 raise Refused(
                     "session {0} of {1} kept a transaction open in {2}".format(
-                        writers[0]["id"], writers[0]["user"], self.the(self.origin, database)
+                        writers[0]["id"], writers[0]["user"], self.the(database)
                     )
                 ) from None
             time.sleep(0.005)
@@ -340,7 +341,7 @@ class Switchover:
         positions = [pair.origin.mark(token) for pair in self.pairs]
         self.outcome["position"] = "; ".join(positions)
         for pair, position in zip(self.pairs, positions):
-            there = self.the(self.destination, pair.destination)
+            there = self.the(pair.destination)
             if not pair.destination.wait_for(position, self.remaining()):
                 raise Refused("{0} did not reach {1} in time".format(there, position))
             if pair.destination.marked(pair.origin.server()) != token:
@@ -366,7 +367,7 @@ class Switchover:
         for pair in self.pairs:
             trouble = pair.origin.link().trouble()
             if trouble:
-                raise Refused("reverse replication to {0}: {1}".format(self.the(self.origin, pair.origin), trouble))
+                raise Refused("reverse replication to {0}: {1}".format(self.the(pair.origin), trouble))
 
     def open(self) -> None:
         """The point after which the way is forward: every database closes here before any opens there."""
@@ -381,38 +382,12 @@ class Switchover:
         for pair in self.pairs:
             refusals.append(pair.origin.attempt_write())
             if not refusals[-1]:
-                raise Refused(
-                    "a write in {0} was let through after the open".format(self.the(self.origin, pair.origin))
-                )
+                raise Refused("a write in {0} was let through after the open".format(self.the(pair.origin)))
         self.outcome["refused_write"] = "; ".join(refusals)
 
     def fence_hard(self) -> None:
-        """After the release: nobody of the site comes back to the origin's databases, and its events move.
-
-        Each part is tried, whatever became of another.
-        """
-        failures: List[str] = []
-
-        def tried(trouble: str, act: Callable[..., Any], *arguments: Any) -> int:
-            try:
-                return int(act(*arguments) or 0)
-            except Exception as error:
-                failures.append("{0}: {1}".format(trouble, words(error)))
-                return 0
-
-        where = [(pair.origin, self.the(self.origin, pair.origin)) for pair in self.pairs]
-        self.outcome["accounts_locked"] = sum(
-            tried("the accounts of {0} could not all be locked".format(name), database.lock_accounts, True)
-            for database, name in where
-        )
-        self.outcome["sessions_ended"] = sum(
-            tried("the sessions of {0} could not all be ended".format(name), database.end_sessions)
-            for database, name in where
-        )
-        self.outcome["events_moved"], troubles = move_events(self.pairs)
-        failures += troubles
-        for database, name in where:
-            tried("the fence's session of {0} was lost".format(name), database.unfence_soft)
+        """After the release: nobody of the site comes back to the origin's databases, and its events move."""
+        failures = fence_for_good(self.pairs, self.outcome)
         if failures:
             raise Refused("; ".join(failures))
 

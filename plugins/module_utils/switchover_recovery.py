@@ -9,7 +9,12 @@ from typing import Any, Dict, Sequence
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, words
-from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Pair, Refused, Side, move_events
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import (
+    Pair,
+    Refused,
+    Side,
+    fence_for_good,
+)
 
 
 def recover(
@@ -47,8 +52,7 @@ def recover(
         valve.release(the_valve, origin.name)
         outcome["outcome"] = "aborted"
     if outcome["outcome"] == "open":
-        outcome["events_moved"], troubles = move_events(pairs)
-        outcome["reason"] = "; then ".join([outcome["reason"], *troubles])
+        outcome["reason"] = "; then ".join([outcome["reason"], *fence_for_good(pairs, outcome)])
     return outcome
 
 

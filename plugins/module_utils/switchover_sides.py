@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a switchover moves between: the two sides of a site, and each engine's databases on both."""
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, TableName, words
@@ -36,6 +36,41 @@ class Pair(NamedTuple):
     tracker: Optional[Tracker]
     room: Callable[[], List[Room]] = list
     replicates: bool = True
+
+
+def called(database: Database, pairs: Sequence[Pair]) -> str:
+    """A side's database in words: with its engine where the site has several."""
+    return "the {0}'s {1}database".format(database.side, database.engine + " " if len(pairs) > 1 else "")
+
+
+def fence_for_good(pairs: Sequence[Pair], outcome: Dict[str, Any]) -> List[str]:
+    """Lock the accounts of the origin's databases, end their sessions, move the events: what of that failed.
+
+    Each part is tried, whatever became of another.
+    """
+    failures: List[str] = []
+
+    def tried(trouble: str, act: Callable[..., Any], *arguments: Any) -> int:
+        try:
+            return int(act(*arguments) or 0)
+        except Exception as error:
+            failures.append("{0}: {1}".format(trouble, words(error)))
+            return 0
+
+    where = [(pair.origin, called(pair.origin, pairs)) for pair in pairs]
+    outcome["accounts_locked"] = sum(
+        tried("the accounts of {0} could not all be locked".format(name), database.lock_accounts, True)
+        for database, name in where
+    )
+    outcome["sessions_ended"] = sum(
+        tried("the sessions of {0} could not all be ended".format(name), database.end_sessions)
+        for database, name in where
+    )
+    outcome["events_moved"], troubles = move_events(pairs)
+    failures += troubles
+    for database, name in where:
+        tried("the fence's session of {0} was lost".format(name), database.unfence_soft)
+    return failures
 
 
 def move_events(pairs: Sequence[Pair]) -> Tuple[int, List[str]]:

@@ -63,10 +63,13 @@ def test_the_watchdog_goes_forward_once_that_was_decided(house: House) -> None:
         "target.wait_for 0-1-1",
         "target.open",
         "source.attempt_write",
+        "source.lock_accounts",
+        "source.end_sessions",
         "source.events_off",
         "target.events_on",
+        "source.unfence_soft",
     ]
-    assert outcome["events_moved"] == 4
+    assert (outcome["accounts_locked"], outcome["sessions_ended"], outcome["events_moved"]) == (2, 3, 4)
     assert flags(house.valve) == {"moved"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:18001"
 
@@ -77,6 +80,16 @@ def test_the_watchdog_tells_of_events_that_stay_off(house: House) -> None:
     outcome = house.recover()
     assert (outcome["outcome"], outcome["events_moved"]) == ("open", 0)
     assert outcome["reason"].startswith("the deadline passed; then the target's mariadb events could not all be turned")
+
+
+def test_the_watchdog_tells_of_accounts_that_stay_open(house: House) -> None:
+    hold(house, "open")
+    failing("source", "lock_accounts")(house)
+    outcome = house.recover()
+    assert (outcome["outcome"], outcome["accounts_locked"], outcome["sessions_ended"]) == ("open", 0, 3)
+    assert outcome["reason"] == (
+        "the deadline passed; then the accounts of the source's database could not all be locked: server has gone away"
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,10 +138,16 @@ def test_the_watchdog_goes_forward_with_every_engine(house: House) -> None:
         "target postgresql.open",
         "source.attempt_write",
         "source postgresql.attempt_write",
+        "source.lock_accounts",
+        "source postgresql.lock_accounts",
+        "source.end_sessions",
+        "source postgresql.end_sessions",
         "source.events_off",
         "target.events_on",
         "source postgresql.events_off",
         "target postgresql.events_on",
+        "source.unfence_soft",
+        "source postgresql.unfence_soft",
     ]
     assert (second.source.closed, second.target.closed) == (True, False)
     assert flags(house.valve) == {"moved"}
