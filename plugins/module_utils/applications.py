@@ -7,10 +7,11 @@ import os
 import re
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils.server_facts import redact
+from ansible_collections.ocpizza.cutover.plugins.module_utils import redaction
 
 SECRET = re.compile(
-    r"(?i)pass(word|wd|phrase)?$|pass_|_pass|secret|token|api_?key|private_?key|credential|dsn$|database_url"
+    r"(?i)pass(word|wd|phrase)?s?$|pass_|_pass|pwd|secret|token|api_?key|private_?key|credential|cookie|webhook|dsn$|"
+    r"(database|db|redis|cache|broker|amqp|rabbitmq|mongo\w*|mail|email|smtp|sentry)_ur[il]$|(^|_)(key|pw|salt|pin|auth)$"
 )
 SETTINGS = re.compile(
     r"(\.env(\.\w+)?|settings\w*\.py|config\w*\.(php|py|ini|yml|yaml|json)|wp-config\.php|local\w*\.(php|py)|"
@@ -83,7 +84,13 @@ def eldest(pid: int, by_pid: Dict[int, Dict[str, Any]]) -> int:
 
 def environment_secrets(environment: Optional[Dict[str, str]], where: str) -> List[str]:
     """Where secrets are in an environment, by name and never by value."""
-    return ["{0}: {1}".format(where, name) for name in sorted(environment or {}) if SECRET.search(name)]
+    given = environment or {}
+    return ["{0}: {1}".format(where, name) for name in sorted(given) if is_secret(name, given[name])]
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether something that is set is secret, by its name or as an address with a password in it."""
+    return bool(SECRET.search(name)) or redaction.text(value) != value
 
 
 def entries(text: str) -> Iterator[Tuple[int, str, str]]:
@@ -99,7 +106,7 @@ def scan(text: str, path: str) -> Tuple[List[str], List[str]]:
     secrets, databases = [], []
     for number, name, value in entries(text):
         plain = re.match(r"[\"']?([\w.-]+)[\"']?\s*[,;)]*\s*(#.*|//.*)?$", value)
-        if SECRET.search(name):
+        if is_secret(name, value):
             secrets.append("{0}:{1}: {2}".format(path, number, name))
         elif DATABASE_NAME.search(name) and plain:
             databases.append(plain.group(1))
@@ -152,7 +159,7 @@ def of_process(process: Dict[str, Any], folder: str, environment: Optional[Dict[
         "pid": process["pid"],
         "user": process["user"],
         "unit": process["unit"],
-        "command": redact(process["command"]),
+        "command": redaction.command(process["command"]),
         "folder": folder,
         "environment": sorted(environment or {}),
         "secrets": environment_secrets(environment, where),

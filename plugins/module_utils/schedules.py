@@ -23,6 +23,18 @@ DUMPS = re.compile(
     r"\b(mysqldump|mariadb-dump|mydumper|mariabackup|mariadb-backup|xtrabackup|pg_dump|pg_dumpall|pg_basebackup)\b"
 )
 YEARS = 8
+SPANS = {
+    "y": 31557600.0,
+    "month": 2629800.0,
+    "w": 604800.0,
+    "d": 86400.0,
+    "h": 3600.0,
+    "min": 60.0,
+    "s": 1.0,
+    "ms": 0.001,
+    "us": 0.000001,
+}
+FIELDS = ("minute", "hour", "day", "month", "weekday")
 
 
 def _number(text: str, names: Sequence[str], first: int) -> int:
@@ -45,17 +57,25 @@ def parse_field(text: str, place: int) -> Set[int]:
             last = _number(end, names, low) if dash else high if slash else first
         width = int(step) if slash else 1
         if not (low <= first <= last <= high and width > 0):
-            raise ValueError("'{0}' is no field of a schedule".format(part))
+            raise ValueError
         found.update(range(first, last + 1, width))
     return {number % 7 for number in found} if place == 4 else found
+
+
+def _field(text: str, place: int) -> Set[int]:
+    try:
+        return parse_field(text, place)
+    except ValueError:
+        # Not the text itself, for what stands in the wrong place may be a secret.
+        raise ValueError("what stands for its {0} is none".format(FIELDS[place])) from None
 
 
 def next_run(schedule: str, now: datetime.datetime) -> Optional[datetime.datetime]:
     """When a schedule is due after now; nothing for one that never is. ValueError where it is no schedule."""
     fields = NICKNAMES.get(schedule.lower(), schedule).split()
     if len(fields) != 5:
-        raise ValueError("'{0}' is no schedule".format(schedule))
-    minutes, hours, days, months, weekdays = [parse_field(text, place) for place, text in enumerate(fields)]
+        raise ValueError("it is no schedule")
+    minutes, hours, days, months, weekdays = [_field(text, place) for place, text in enumerate(fields)]
     # Cron's rule: where both are restricted, either is enough.
     either = not fields[2].startswith("*") and not fields[4].startswith("*")
     moment = now.replace(second=0, microsecond=0) + datetime.timedelta(minutes=1)
@@ -104,24 +124,39 @@ def parse_crontab(text: str, path: str, user: str, now: datetime.datetime) -> Tu
     return jobs, broken
 
 
-def parse_timers(text: str) -> List[Dict[str, Any]]:
-    """The timers of C(systemctl show), which C(next) is as systemd writes it."""
+def parse_timers(text: str, now: datetime.datetime, uptime: float) -> List[Dict[str, Any]]:
+    """The timers of C(systemctl show) that there are; C(next) is empty for one that is not started."""
     blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
     return [
         {
             "kind": "timer",
             "source": block["Id"],
-            "schedule": " ".join(re.findall(r"(?:OnCalendar|On\w+Sec|On\w+USec)=([^;}]+?) ;", text_of(block))),
+            "schedule": ", ".join(re.findall(r"(On\w+=[^;}]+?) ;", _schedule(block))),
             "user": "",
             "command": block.get("Unit", ""),
-            "next": block.get("NextElapseUSecRealtime", ""),
+            "next": _next_elapse(block, now, uptime),
             "dump": bool(DUMPS.search(block.get("Unit", "") + " " + block["Id"])),
         }
         for block in blocks
-        if block.get("Id")
+        if block.get("Id") and block.get("LoadState", "loaded") == "loaded"
     ]
 
 
-def text_of(block: Dict[str, str]) -> str:
-    """What a timer says of when it is due."""
+def _schedule(block: Dict[str, str]) -> str:
     return " ".join(block.get(name, "") for name in ("TimersCalendar", "TimersMonotonic"))
+
+
+def _next_elapse(block: Dict[str, str], now: datetime.datetime, uptime: float) -> str:
+    calendar = re.search(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)", block.get("NextElapseUSecRealtime", ""))
+    if calendar:
+        return "T".join(calendar.groups())
+    span = seconds_of(block.get("NextElapseUSecMonotonic", ""))
+    if span is None:
+        return ""
+    return (now + datetime.timedelta(seconds=span - uptime)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def seconds_of(span: str) -> Optional[float]:
+    """A span as systemd writes it, such as C(1d 17h 15min 33.5s); nothing where there is none."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(y|month|w|d|h|min|s|ms|us)(?!\w)", span)
+    return sum(float(number) * SPANS[unit] for number, unit in parts) if parts else None

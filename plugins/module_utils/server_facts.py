@@ -6,7 +6,7 @@
 import hashlib
 import os
 import re
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 # The last day on which security fixes come, with the long-term support that costs nothing.
 ENDS = {
@@ -105,6 +105,11 @@ def parse_conffiles(text: str) -> Dict[str, str]:
     return dict(re.findall(r"^ (/.+?) ([0-9a-f]{32})$", text, re.MULTILINE))
 
 
+def parse_ucf(text: str) -> Dict[str, str]:
+    """Path and checksum of each configuration file that ucf keeps, as its package brought it."""
+    return {path: digest for digest, path in re.findall(r"^([0-9a-f]{32})\s+(/etc/\S+)$", text, re.MULTILINE)}
+
+
 def md5(path: str) -> str:
     """The checksum of a file as dpkg keeps it."""
     digest = hashlib.md5()  # noqa: S324 - dpkg's own
@@ -134,7 +139,7 @@ def own_files(root: str, packaged: Set[str]) -> List[str]:
     for base, _folders, names in os.walk(root):
         for name in names:
             path = os.path.join(base, name)
-            if path not in packaged and not MADE.match(path):
+            if path not in packaged and not MADE.match(path) and not os.path.islink(path):
                 found.append(path)
     return sorted(found)
 
@@ -201,16 +206,3 @@ def enabled_units(text: str) -> Dict[str, List[str]]:
         if len(words) > 1 and words[1] in found:
             found[words[1]].append(words[0])
     return found
-
-
-def redact(words: Sequence[str]) -> List[str]:
-    """A command without what may be a secret in it."""
-    hidden, result = False, []
-    for word in words:
-        plain = re.sub(r"(?i)((?:pass\w*|secret\w*|token|key|dsn|auth\w*|pwd)[=:]).+", r"\1…", word)
-        plain = re.sub(r"(\w+://[^/\s:@]*:)[^/\s@]+@", r"\1…@", plain)
-        # Clients and dumps of MySQL take it without a space.
-        plain = re.sub(r"^-p\S+$", "-p…", plain) if any("mysql" in one or "maria" in one for one in words) else plain
-        result.append("…" if hidden else plain)
-        hidden = bool(re.match(r"(?i)--?\w*(pass\w*|secret\w*|token)$", word))
-    return result

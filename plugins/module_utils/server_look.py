@@ -11,11 +11,12 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import (
-    access_log,
     apache_config,
     applications,
     certificates,
-    log_files,
+    database_look,
+    last_use,
+    mail,
     nginx_config,
     proc,
     schedules,
@@ -27,7 +28,7 @@ Run = Callable[..., Tuple[int, str, str]]
 APACHES = ("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf")
 NGINX = "/etc/nginx/nginx.conf"
 LIST_UNITS = ["systemctl", "list-unit-files", "--no-legend", "--no-pager", "--full"]
-TIMER = "--property=Id,Unit,NextElapseUSecRealtime,TimersCalendar,TimersMonotonic"
+TIMER = "--property=Id,LoadState,Unit,NextElapseUSecRealtime,NextElapseUSecMonotonic,TimersCalendar,TimersMonotonic"
 CRONTABS = ("/var/spool/cron/crontabs/*", "/var/spool/cron/*")
 ENGINES = {
     "mariadbd": "mariadb",
@@ -36,7 +37,6 @@ ENGINES = {
     "redis-server": "redis",
     "mongod": "mongodb",
 }
-TAIL = 65536
 
 
 class Look:
@@ -46,9 +46,6 @@ class Look:
         self.run = run
         self.not_read: List[str] = []
         self.processes = proc.Processes()
-        if self.processes.unread:
-            text = "the open files of {0} processes: run as root to know who listens"
-            self.not_read.append(text.format(self.processes.unread))
 
     def ask(self, what: str, *command: str) -> str:
         """What a command says; that it is not there or failed is noted."""
@@ -80,6 +77,10 @@ class Look:
             self.not_read.append("{0}: {1}".format(path, error.strerror))
             return ""
 
+    def optional_file(self, path: str) -> str:
+        """The text of a file that a server need not have."""
+        return self.read(path) if os.path.exists(path) else ""
+
     def system(self) -> Dict[str, Any]:
         """Release, units, users, mounts, firewall."""
         found: Dict[str, Any] = {"release": server_facts.release(self.read("/etc/os-release"))}
@@ -94,6 +95,11 @@ class Look:
         if all(text is None for _name, text in told):
             self.not_read.append("the firewall: neither iptables-save nor nft answers")
         found["listening"] = self.processes.listening()
+        nobodys = sum(not one["pid"] for one in found["listening"])
+        if nobodys:
+            text = "who listens on {0} sockets: their processes may not be looked into, or the kernel has them"
+            self.not_read.append(text.format(nobodys))
+        found["mail"] = mail.look(self.optional_file, found["listening"])
         found["addresses"] = re.findall(r"inet6? ([^/\s]+)", self.ask("addresses", "ip", "-o", "address"))
         return found
 
@@ -116,6 +122,8 @@ class Look:
         else:
             self.not_read.append("which packages are foreign: apt has no lists of its repositories here")
         known = server_facts.parse_conffiles(self.ask("/etc", "dpkg-query", "-W", "-f", "${Conffiles}\n"))
+        # What ucf has put there is known to it alone.
+        known.update(server_facts.parse_ucf(self.optional_file("/var/lib/ucf/hashfile")))
         changed, gone, unread = server_facts.changed_files(known, server_facts.md5)
         self.not_read += unread
         packaged = server_facts.packaged_files("/var/lib/dpkg/info", "/etc/") | set(known)
@@ -130,7 +138,7 @@ class Look:
             folder = os.path.dirname(config)
             root = folder if os.path.basename(folder) != "conf" else os.path.dirname(folder)
             envvars = os.path.join(folder, "envvars")
-            variables = apache_config.env_variables(self.read(envvars)) if os.path.exists(envvars) else {}
+            variables = apache_config.env_variables(self.optional_file(envvars))
             apache = apache_config.Reader(root, _text, apache_config.expand_pattern, variables)
             directives = list(apache.directives(config))
             found += apache_config.vhosts(directives)
@@ -145,7 +153,12 @@ class Look:
             found += nginx_config.vhosts(list(nginx.directives(NGINX)))
             self.not_read += nginx.missing
         self._certify(found)
-        self._last_used(found)
+        last_use.add(found, time.time())
+        for vhost in found:
+            if vhost["use_unknown"]:
+                names = (*vhost["names"], "a site without a name")
+                place = "{0} ({1}:{2})".format(names[0], vhost["file"], vhost["line"])
+                self.not_read.append("when {0} was last used: {1}".format(place, vhost["use_unknown"]))
         return found
 
     def _certify(self, vhosts: List[Dict[str, Any]]) -> None:
@@ -159,14 +172,6 @@ class Look:
             chains[path] = {"names": own["names"], "expires": iso(own["expires"])[:10]}
         for vhost in vhosts:
             vhost["certificate"] = dict(chains.get(vhost["certificate"], {}), path=vhost["certificate"])
-
-    def _last_used(self, vhosts: List[Dict[str, Any]]) -> None:
-        """When a request came last, from logs that are one site's alone."""
-        users = [path for vhost in vhosts for path in vhost["logs"]]
-        for vhost in vhosts:
-            own = [path for path in vhost["logs"] if users.count(path) == 1]
-            times = [seconds for seconds in map(last_time, own) if seconds]
-            vhost["last_used"] = iso(max(times)) if times else ""
 
     def jobs(self) -> List[Dict[str, Any]]:
         """Cron's jobs and systemd's timers."""
@@ -182,39 +187,29 @@ class Look:
             self.not_read += broken
         for period in ("hourly", "daily", "weekly", "monthly"):
             for path in sorted(glob.glob("/etc/cron.{0}/*".format(period))):
-                job = {"kind": "cron", "source": path, "schedule": period, "user": "root", "command": path, "next": ""}
+                due = next((job["next"] for job in found if "/etc/cron." + period in job["command"]), "")
+                job = {"kind": "cron", "source": path, "schedule": period, "user": "root", "command": path, "next": due}
                 found.append(dict(job, dump=bool(schedules.DUMPS.search(self.read(path)))))
         timers = self.optional("systemctl", "show", "*.timer", TIMER)
         if timers is None:
             self.not_read.append("timers: systemctl does not answer")
-        found += schedules.parse_timers(timers or "")
-        return [dict(job, command=" ".join(server_facts.redact(job["command"].split()))) for job in found]
+        return found + schedules.parse_timers(timers or "", now, time.monotonic())
 
     def databases(self) -> List[Dict[str, Any]]:
         """Database servers that run, by engine."""
         found: Dict[str, Dict[str, Any]] = {}
+        servers = database_look.Servers(self.run, self.not_read)
         for one in sorted(self.processes.by_pid.values(), key=lambda each: each["pid"]):
             engine = ENGINES.get(one["name"])
+            if not engine or self.processes.by_pid.get(one["parent"], {}).get("name") == one["name"]:
+                continue
             if engine == "mysql" and "MariaDB" in (self.optional("mysqld", "--version") or ""):
                 engine = "mariadb"
-            if engine and engine not in found:
-                found[engine] = {"engine": engine, "pid": one["pid"], "unit": one["unit"], "names": self._names(engine)}
+            if engine in found:
+                self.not_read.append("a second server of {0}, process {1}".format(engine, one["pid"]))
+                continue
+            found[engine] = dict(servers.ask(engine), engine=engine, pid=one["pid"], unit=one["unit"])
         return list(found.values())
-
-    def _names(self, engine: str) -> List[str]:
-        if engine in ("mariadb", "mysql"):
-            text = self.ask(
-                "databases of " + engine, "mysql", "--batch", "--skip-column-names", "--execute=SHOW DATABASES"
-            )
-        elif engine == "postgresql":
-            question = "SELECT datname FROM pg_database WHERE NOT datistemplate"
-            command = ["runuser", "-u", "postgres", "--", "psql", "-AtqXw", "-c", question]
-            text = self.ask("databases of PostgreSQL", *command)
-        else:
-            self.not_read.append("databases of {0}: it is not an engine that is read".format(engine))
-            text = ""
-        own = ("mysql", "information_schema", "performance_schema", "sys", "postgres")
-        return [name for name in text.splitlines() if name and name not in own]
 
     def pools(self) -> List[Dict[str, str]]:
         """PHP-FPM's pools."""
@@ -230,15 +225,3 @@ def _installed(listed: str) -> Dict[str, str]:
 def _text(path: str) -> str:
     with open(path, encoding="utf-8", errors="replace") as stream:
         return stream.read()
-
-
-def last_time(path: str) -> Optional[float]:
-    """The time of the last request in a log."""
-    parser = access_log.Parser()
-    try:
-        with log_files.open_log(path) as stream:
-            stream.seek(max(0, os.path.getsize(path) - TAIL))
-            requests = [parser.parse(line) for line in log_files.lines(stream)]
-    except OSError:
-        return None
-    return max([one.time for one in requests if one and one.time <= time.time()] or [0.0]) or None

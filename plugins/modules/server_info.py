@@ -91,7 +91,11 @@ import time  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import server_links, server_look  # noqa: E402
+from ansible_collections.ocpizza.cutover.plugins.module_utils import (  # noqa: E402
+    redaction,
+    server_links,
+    server_look,
+)
 
 
 def main():
@@ -106,8 +110,11 @@ def main():
     joined = server_links.join(vhosts, links, databases, jobs)
     unknown = server_links.unread_databases(joined["applications"], databases)
     not_read = look.not_read + links.not_read + ([unknown] if unknown else [])
-    module.exit_json(
-        changed=False,
+    # The links need the commands whole; nobody else gets them so.
+    for job in jobs:
+        job["command"] = redaction.command(redaction.split(job["command"]))
+    found = dict(
+        joined,
         system=system,
         packages=packages,
         vhosts=vhosts,
@@ -115,8 +122,8 @@ def main():
         jobs=jobs,
         not_read=sorted(set(not_read)),
         seconds=round(time.monotonic() - begun, 1),
-        **joined,
     )
+    module.exit_json(changed=False, **redaction.everything(found))
 
 
 if __name__ == "__main__":
