@@ -7,7 +7,7 @@ import os
 import re
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import redaction
+from ansible_collections.ocpizza.cutover.plugins.module_utils import gunicorn_options, redaction
 
 SECRET = re.compile(
     r"(?i)pass(word|wd|phrase)?s?$|pass_|_pass|pwd|secret|token|api_?key|private_?key|credential|cookie|webhook|dsn$|"
@@ -161,10 +161,29 @@ def of_process(process: Dict[str, Any], folder: str, environment: Optional[Dict[
         "unit": process["unit"],
         "command": redaction.command(process["command"]),
         "folder": folder,
-        "environment": sorted(environment or {}),
+        "environment": gunicorn_options.own(sorted(environment or {})),
+        "settings": gunicorn_options.settings(environment),
+        "options": gunicorn_options.options(process["command"], folder),
+        "repository": repository(folder),
         "secrets": environment_secrets(environment, where),
         "mentions": from_environment(environment),
     }
+
+
+def repository(folder: str) -> Dict[str, str]:
+    """Address and commit of the working copy that an application runs from; empty where it is none."""
+    git = os.path.join(folder, ".git")
+    texts = {}
+    for name in ("config", "HEAD"):
+        try:
+            with open(os.path.join(git, name), encoding="utf-8", errors="replace") as stream:
+                texts[name] = stream.read(BYTES)
+        except OSError:
+            return {}
+    address = re.search(r"^\s*url\s*=\s*(\S+)", texts["config"], re.MULTILINE)
+    head = texts["HEAD"].strip()
+    branch = head.rpartition("refs/heads/")[2]
+    return {"address": redaction.text(address.group(1)) if address else "", "version": branch}
 
 
 def parse_pools(text: str) -> List[Dict[str, str]]:

@@ -72,7 +72,7 @@ class Links:
 
     def _remember(self, key: str, found: Found) -> Found:
         empty: Found = {"pid": 0, "user": "", "unit": "", "command": [], "folder": "", "environment": [], "listens": ""}
-        lists: Found = {"secrets": [], "mentions": [], "roots": []}
+        lists: Found = {"secrets": [], "mentions": [], "roots": [], "settings": {}, "options": {}, "repository": {}}
         return self.known.setdefault(key, dict(empty, **dict(lists, **found)))
 
     def read_settings(self) -> None:
