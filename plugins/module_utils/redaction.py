@@ -18,7 +18,7 @@ LAST_WORD = re.compile(r"(?i)[\w.-]*" + WORD + r"[\w.-]*[:=]\Z|(bearer|basic|dig
 USERINFO = re.compile(r"([A-Za-z][\w+.-]*://)\S+@")
 QUERY = re.compile(r"([?&;][\w.\[\]-]+=)[^\s&;#\"']+")
 # What nobody has typed: long, letters and digits mixed, as keys, hashes and addresses of webhooks are.
-RANDOM = re.compile(r"(?<![\w+-])(?=[\w+=-]*\d[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}(?![\w+-])")
+RANDOM = re.compile(r"(?<![\w+-])(?=[\w+-]*\d[\w+-]*\d)(?=[\w+-]*[A-Za-z])[\w+-]{20,}(?![\w+-])")
 # Options of one letter that are followed by a secret, or by a user with one, by program; the rest: p and P.
 SHORT = (
     (re.compile(r"\b(curl|wget|http|https)\Z"), "uUbdHFAe"),

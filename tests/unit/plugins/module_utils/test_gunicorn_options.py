@@ -48,6 +48,7 @@ def test_the_command_goes_before_the_file_that_it_names(tmp_path: Path) -> None:
 def test_only_what_is_plainly_no_secret_is_shown() -> None:
     environment = {
         "DATABASE_NAME": "shop",
+        "A_LONG_DATABASE_HOST": "127.0.0.1",
         "DJANGO_SETTINGS_MODULE": "shop.settings.production",
         "ALLOWED_HOSTS": "shop.example,www.shop.example",
         "HOME": "/home/shop",
@@ -59,6 +60,7 @@ def test_only_what_is_plainly_no_secret_is_shown() -> None:
         "B_USER": "9f8e7d6c5b4a39281706f5e4d3c2b1a0",
     }
     assert gunicorn_options.settings(environment) == {
+        "A_LONG_DATABASE_HOST": "127.0.0.1",
         "ALLOWED_HOSTS": "shop.example,www.shop.example",
         "DATABASE_NAME": "shop",
         "DJANGO_SETTINGS_MODULE": "shop.settings.production",
