@@ -102,7 +102,7 @@ def _site(application: Found, vhosts: Sequence[Found], domains: List[str], taken
     site["environment"] = {name: application["settings"].get(name, UNFILLED) for name in names}
     for name, value in site["environment"].items():
         if name.endswith("HOST") and value in HERE and DATABASE.search(name):
-            site["environment"][name] = "{{ site_database_address }}"
+            site["environment"][name] = "{{ hostvars[groups['database'] | first]['site_address'] }}"
         elif name == "ALLOWED_HOSTS":
             site["environment"][name] = "{{ site_domains + [site_address] }}"
         elif value == UNFILLED:
@@ -143,6 +143,10 @@ def _add_databases(site: Found, application: Found, servers: Sequence[Found]) ->
     site["password"] = _variable(words[0]) if words else UNFILLED
     if engines and UNFILLED in (site["account"], site["password"]):
         site["open"].append("which account it uses its databases by, and with which password")
+    if engines:
+        site["open"].append(
+            "require_tls: make it true once the application knows the authority /etc/ssl/cutover/ca.pem"
+        )
 
 
 def _neighbours(site: Found, sites: Sequence[Found]) -> List[Found]:

@@ -88,7 +88,7 @@ def test_a_site_that_can_be_moved() -> None:
     assert site["environment"] == {
         "ALLOWED_HOSTS": "{{ site_domains + [site_address] }}",
         "CACHE_HOST": "::1",
-        "DATABASE_HOST": "{{ site_database_address }}",
+        "DATABASE_HOST": "{{ hostvars[groups['database'] | first]['site_address'] }}",
         "DATABASE_USER": "shop",
         "LICENCE": "CHANGE-ME",
     }
@@ -97,6 +97,7 @@ def test_a_site_that_can_be_moved() -> None:
     assert site["open"] == [
         "CACHE_HOST is ::1: what is there does not come along",
         "LICENCE: its value was not read, for it may be a secret",
+        "require_tls: make it true once the application knows the authority /etc/ssl/cutover/ca.pem",
     ]
 
 
