@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.ocpizza.cutover.plugins.filter import site_drafts
+from ansible_collections.ocpizza.cutover.plugins.module_utils import site_drafts as drafting
 
 FILTERS = site_drafts.FilterModule().filters()
 WHERE = "environment of process 7 (supervisor.service): "
@@ -129,7 +130,7 @@ def test_nothing_that_a_server_says_is_run_by_ansible() -> None:
     evil = "{{ lookup('pipe', 'cheese') }}"
     odd = application(settings={"DATABASE_USER": evil, "CACHE_HOST": "a\nb: c"}, options={"application": evil})
     found = server((odd, [vhost(evil, "{% cheese %}.example")]))
-    assert "cheese" not in str(FILTERS["site_drafts"](found))
+    assert "cheese" not in str(drafting.drafts(found))
     assert "\n" not in str(FILTERS["site_drafts"](found)["sites"][0]["environment"]["CACHE_HOST"])
 
 
