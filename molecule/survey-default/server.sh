@@ -42,6 +42,7 @@ cat >/etc/apache2/two/blog.conf <<APACHE
   ServerAlias *.blog.example
   DocumentRoot /srv/blog
   CustomLog \${APACHE_LOG_DIR}/blog.log combined
+  SetEnv SMTP_PASSWORD blog-Secret-14
   <FilesMatch "\.php$">
     SetHandler "proxy:unix:$(ls /etc/php/*/fpm/pool.d/www.conf | sed 's,/etc/php/\(.*\)/fpm.*,/run/php/php\1-fpm.sock,')|fcgi://localhost"
   </FilesMatch>
@@ -58,7 +59,6 @@ cat >/srv/blog/wp-config.php <<'PHP'
 <?php
 define('DB_NAME', 'blog');
 define('DB_PASSWORD', 'blog-Secret-1');
-define('AUTH_KEY', 'blog-Secret-11');
 PHP
 printf "<?php\n\$wgDBname = 'x';\n" >/srv/wiki/index.php
 echo 'DATABASE_URL=postgresql://wiki:wiki-Secret-2@127.0.0.1/wiki' >/srv/wiki/.env

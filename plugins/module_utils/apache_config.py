@@ -9,6 +9,8 @@ import re
 import shlex
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils.applications import take_variable
+
 INCLUDE_DEPTH = 20
 
 
@@ -150,6 +152,8 @@ def vhosts(directives: Sequence[Directive]) -> List[Dict[str, Any]]:
                 "redirects": [],
                 "wsgi_scripts": [],
                 "handlers": [],
+                "secrets": [],
+                "mentions": [],
             }
             continue
         owner = next((found[name] for name in directive.sections if name in found), None)
@@ -181,6 +185,8 @@ def _take(vhost: Dict[str, Any], directive: Directive) -> None:
     elif name == "wsgiscriptalias":
         vhost["wsgi"] = True
         vhost["wsgi_scripts"].append(arguments[-1])
+    elif name == "setenv" and len(arguments) > 1:
+        take_variable(vhost, arguments[0], arguments[1], "{0}:{1}".format(directive.file, directive.line))
     else:
         _take_more(vhost, name, arguments)
 

@@ -186,17 +186,28 @@ def repository(folder: str) -> Dict[str, str]:
     return {"address": redaction.text(address.group(1)) if address else "", "version": branch}
 
 
-def parse_pools(text: str) -> List[Dict[str, str]]:
-    """The pools of PHP-FPM's configuration."""
-    pools: List[Dict[str, str]] = []
-    for line in text.splitlines():
+def parse_pools(text: str, path: str) -> List[Dict[str, Any]]:
+    """The pools of PHP-FPM's configuration, each with C(secrets), the places of those that it sets."""
+    pools: List[Dict[str, Any]] = []
+    for number, line in enumerate(text.splitlines(), 1):
         section = re.match(r"\s*\[([^\]]+)\]", line)
         setting = re.match(r"\s*(listen|user|chdir|chroot)\s*=\s*([^;]+)", line)
+        variable = re.match(r"\s*env\[(\w+)\]\s*=\s*(.*)", line)
         if section:
-            pools.append({"name": section.group(1)})
+            pools.append({"name": section.group(1), "secrets": [], "mentions": []})
         elif setting and pools:
             pools[-1][setting.group(1)] = setting.group(2).strip().replace("$pool", pools[-1]["name"])
+        elif variable and pools:
+            value = variable.group(2).strip("\"' ")
+            take_variable(pools[-1], variable.group(1), value, "{0}:{1}".format(path, number))
     return [pool for pool in pools if pool["name"] != "global"]
+
+
+def take_variable(owner: Dict[str, Any], name: str, value: str, place: str) -> None:
+    """Note of what a web server or PHP sets where a secret is and which database is named; never a secret itself."""
+    if is_secret(name, value):
+        owner["secrets"].append("{0}: {1}".format(place, name))
+    owner["mentions"] += from_environment({name: value})
 
 
 def jobs_of(application: Dict[str, Any], databases: Sequence[str], jobs: Sequence[Dict[str, Any]]) -> List[str]:

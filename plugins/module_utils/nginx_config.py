@@ -7,6 +7,8 @@ import os
 import re
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils.applications import take_variable
+
 INCLUDE_DEPTH = 20
 TOKEN = re.compile(
     r"(?P<space>\s+)|(?P<comment>#[^\n]*)|(?P<mark>[{};])"
@@ -14,6 +16,7 @@ TOKEN = re.compile(
     r"|(?P<word>(?:\$\{\w+\}|\\.|[^\s{};\"'\\])(?:\$\{\w+\}|\\.|[^\s{};\\])*)|(?P<odd>.)",
     re.DOTALL,
 )
+PARAMETERS = ("fastcgi_param", "uwsgi_param", "scgi_param", "proxy_set_header")
 PASSES = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass")
 
 
@@ -169,12 +172,16 @@ def _vhost(
         "logs": sorted({one.arguments[0] for one in logs if one.arguments and one.arguments[0] != "off"}),
         "redirects": [],
         "excluded": [],
+        "secrets": [],
+        "mentions": [],
     }
     for one in inner:
         path = next((block.arguments[-1] for block in reversed(one.blocks) if block.name == "location"), "")
         if one.name in PASSES and one.arguments:
             found["proxies"].append({"path": path, "address": one.arguments[0], "kind": one.name[: -len("_pass")]})
             found["upstreams"] += resolve(one.arguments[0], upstreams)
+        elif one.name in PARAMETERS and len(one.arguments) > 1:
+            take_variable(found, one.arguments[0], one.arguments[1], "{0}:{1}".format(one.file, one.line))
         elif one.name == "alias" and one.arguments:
             found["aliases"][path] = one.arguments[0]
         elif one.name == "root" and one.arguments and path:

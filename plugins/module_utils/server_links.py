@@ -19,7 +19,7 @@ class Links:
         self,
         processes: Processes,
         listening: Sequence[Found],
-        pools: Sequence[Dict[str, str]],
+        pools: Sequence[Found],
         addresses: Sequence[str],
     ) -> None:
         self.processes = processes
@@ -41,6 +41,8 @@ class Links:
         if vhost.get("php") and not found and root and _has_php(root):
             found.append(self._remember("mod_php " + root, {"kind": "mod_php", "name": "apache", "folder": root}))
         for one in found:
+            one["secrets"] += [secret for secret in vhost["secrets"] if secret not in one["secrets"]]
+            one["mentions"] += vhost["mentions"]
             if one["kind"] == "php-fpm" and root and root not in one["roots"]:
                 one["roots"].append(root)
         return found
@@ -65,6 +67,7 @@ class Links:
         one = applications.of_process(self.processes.by_pid[pid], self.processes.folder(pid), environment)
         if pool:
             one.update(name="php-fpm " + pool["name"], user=pool.get("user", ""), folder=pool.get("chdir", ""))
+            one.update(secrets=one["secrets"] + pool["secrets"], mentions=one["mentions"] + pool["mentions"])
         return self._remember(key, dict(one, listens=place.strip()))
 
     def _script(self, path: str) -> Found:
@@ -120,8 +123,8 @@ def join(
                 "jobs": sorted({job for one in own_applications for job in one["jobs"]}),
             }
         )
-    for application in every:
-        application.pop("mentions")
+    for one in (*every, *vhosts):
+        one.pop("mentions")
     return {"applications": every, "sites": sites}
 
 

@@ -211,10 +211,10 @@ class Look:
             found[engine] = dict(servers.ask(engine), engine=engine, pid=one["pid"], unit=one["unit"])
         return list(found.values())
 
-    def pools(self) -> List[Dict[str, str]]:
+    def pools(self) -> List[Dict[str, Any]]:
         """PHP-FPM's pools."""
         paths = sorted(glob.glob("/etc/php/*/fpm/pool.d/*.conf") + glob.glob("/etc/php-fpm.d/*.conf"))
-        return [pool for path in paths for pool in applications.parse_pools(self.read(path))]
+        return [pool for path in paths for pool in applications.parse_pools(self.read(path), path)]
 
 
 def _installed(listed: str) -> Dict[str, str]:

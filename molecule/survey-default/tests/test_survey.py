@@ -63,7 +63,7 @@ def test_gunicorn_on_a_socket_with_its_database_and_jobs(host):
         "/run/shop/gunicorn.sock",
     ]
     assert shop["databases"] == [{"engine": "mariadb", "name": "shop"}]
-    assert shop["jobs"] == ["/etc/cron.d/shop:2", "/etc/cron.d/shop:3", "/etc/cron.d/shop:5"]
+    assert shop["jobs"] == ["/etc/cron.d/shop:2", "/etc/cron.d/shop:3", "/etc/cron.d/shop:4"]
     where = f"environment of process {shop['pid']} (shop.service)"
     assert shop["secrets"] == [
         f"{where}: DATABASE_PASSWORD",
@@ -81,7 +81,7 @@ def test_two_sites_on_php_and_their_databases_side_by_side(host):
     ]
     assert blog["databases"] == [{"engine": "mariadb", "name": "blog"}]
     assert wiki["databases"] == [{"engine": "postgresql", "name": "wiki"}]
-    assert blog["secrets"] == ["/srv/blog/wp-config.php:3: DB_PASSWORD", "/srv/blog/wp-config.php:4: AUTH_KEY"]
+    assert blog["secrets"] == ["/etc/apache2/two/blog.conf:6: SMTP_PASSWORD", "/srv/blog/wp-config.php:3: DB_PASSWORD"]
     assert wiki["secrets"] == ["/srv/wiki/.env:1: DATABASE_URL"]
 
 
@@ -97,7 +97,7 @@ def test_database_servers(host):
 def test_jobs_dumps_and_timers(host):
     jobs = {one["source"]: one for one in REPORT["jobs"]}
     assert jobs["/etc/cron.d/shop:2"]["next"].endswith("T03:15:00")
-    assert [number for number in range(2, 7) if jobs.get(f"/etc/cron.d/shop:{number}", {}).get("dump")] == [2, 6]
+    assert [number for number in range(2, 7) if jobs.get(f"/etc/cron.d/shop:{number}", {}).get("dump")] == [2, 5]
     assert jobs["systemd-tmpfiles-clean.timer"]["next"]
     assert jobs["/etc/cron.daily/dpkg"]["next"]
 
@@ -118,9 +118,9 @@ def test_who_is_not_used(host):
     "text",
     [
         "/etc/nginx/two/torn.conf: it ends within what begins at /etc/nginx/two/torn.conf:1",
-        "/etc/cron.d/shop:4: what stands for its minute is none",
+        "/etc/cron.d/shop:6: what stands for its minute is none",
         "what is behind 127.0.0.1:3031: nobody is seen to listen there",
-        "when wiki.example (/etc/apache2/two/blog.conf:10) was last used",
+        "when wiki.example (/etc/apache2/two/blog.conf:11) was last used",
     ],
 )
 def test_what_could_not_be_read_is_listed(host, text):

@@ -82,6 +82,8 @@ def test_servers_with_includes_nested_three_deep() -> None:
         "logs": ["/var/log/nginx/shop.log"],
         "redirects": [{"path": "/", "to": "https://shop.example$request_uri", "status": 301}],
         "excluded": [],
+        "secrets": [],
+        "mentions": [],
     }
     assert (rest["names"], rest["tls"], rest["logs"]) == (["_"], False, ["/var/log/nginx/all.log"])
     assert rest["redirects"] == [{"path": "/", "to": "https://${host}/", "status": 301}]

@@ -36,7 +36,7 @@ def test_no_text_is_too_odd(text: str) -> None:
     server_facts.users(text, text)
     applications.scan(text, "/c")
     applications.endpoint(text)
-    applications.parse_pools(text)
+    applications.parse_pools(text, "/c")
 
 
 def test_files_that_ucf_keeps() -> None:
@@ -121,3 +121,10 @@ def test_jobs_are_linked_by_folder_database_or_own_user() -> None:
     shop: dict[str, Any] = {"user": "shop", "folder": "/srv/shop"}
     assert applications.jobs_of(shop, ["shop"], jobs) == ["1", "3", "4"]
     assert applications.jobs_of({"user": "root", "folder": "/"}, [], jobs) == []
+
+
+def test_secrets_that_a_web_server_or_php_sets() -> None:
+    text = "[global]\nx = 1\n[www]\nlisten = /run/$pool.sock\nenv[DB_PASSWORD] = cheese\nenv[DB_NAME] = shop\n"
+    assert applications.parse_pools(text, "/etc/www.conf") == [
+        {"name": "www", "listen": "/run/www.sock", "secrets": ["/etc/www.conf:5: DB_PASSWORD"], "mentions": ["shop"]}
+    ]
