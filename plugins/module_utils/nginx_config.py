@@ -73,7 +73,7 @@ class Reader:
                 words.append(value)
                 continue
             if kind == "odd" or (value == "}" and (words or len(blocks) == outside)) or (value != "}" and not words):
-                self.missing.append("{0}:{1}: '{2}' stands where it cannot".format(path, line, value))
+                self.missing.append("{0}:{1}: '{2}' stands where it cannot".format(path, line, value[0]))
                 return
             if value == "}":
                 blocks = blocks[:-1]

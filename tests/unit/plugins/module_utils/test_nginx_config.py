@@ -96,7 +96,7 @@ def test_servers_with_includes_nested_three_deep() -> None:
         ("server { listen 80; } }", "'}' stands where it cannot"),
         ("server { listen 80 }", "'}' stands where it cannot"),
         ("listen 80", "it ends within what begins at /etc/nginx/conf.d/a.conf"),
-        ('server_name "open;', "stands where it cannot"),
+        ('fastcgi_param TOKEN "cheese;', ":1: '\"' stands where it cannot"),
         ("include gone.conf;", "/etc/nginx/gone.conf: No such file or directory"),
         ("include conf.d/a.conf;", "included too deep"),
     ],
