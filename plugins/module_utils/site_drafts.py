@@ -84,6 +84,8 @@ def _site(application: Found, vhosts: Sequence[Found], domains: List[str], taken
         site["open"].append("the web server in front of it is nginx; the switchover holds requests at Apache")
     paths = [path for vhost in vhosts for path in (*vhost["aliases"], *vhost["excluded"])]
     site["prefixes"] = sorted({"/" + path.strip("/") + "/" for path in paths if re.match(r"/[\w./-]+\Z", path)})
+    text = "{0}: its files do not come along; nginx_sites can unpack an archive of them"
+    site["open"] += [text.format(prefix) for prefix in site["prefixes"]]
     repository, options = application["repository"], application["options"]
     site["application"] = {
         "source": repository.get("address") or UNFILLED,

@@ -96,6 +96,8 @@ def test_a_site_that_can_be_moved() -> None:
     assert site["secrets"] == [{"name": "DATABASE_PASSWORD", "where": WHERE + "DATABASE_PASSWORD"}]
     assert site["elsewhere"] == ["/srv/shop/.env:1: TOKEN"]
     assert site["open"] == [
+        "/media/: its files do not come along; nginx_sites can unpack an archive of them",
+        "/static/: its files do not come along; nginx_sites can unpack an archive of them",
         "CACHE_HOST is ::1: what is there does not come along",
         "LICENCE: its value was not read, for it may be a secret",
         "require_tls: make it true once the application knows the authority /etc/ssl/cutover/ca.pem",
@@ -110,6 +112,8 @@ def test_what_stands_in_the_way_of_a_site() -> None:
         "the application listens on /run/shop.sock; the switchover wants an address and a port",
         "no virtual host names a domain of it",
         "the web server in front of it is nginx; the switchover holds requests at Apache",
+        "/media/: its files do not come along; nginx_sites can unpack an archive of them",
+        "/static/: its files do not come along; nginx_sites can unpack an archive of them",
         "gunicorn_source: it cannot be told from the server",
         "gunicorn_wsgi: it cannot be told from the server",
         "*.shop.example: name each domain of it that is used in site_domains",
