@@ -46,7 +46,7 @@ demo: images  ## one complete migration under traffic: build/demo/report.json
 interrupt: images  ## the controller killed in every phase, the same command goes on: build/interrupt/report.json
 	@python -m tests.lab.interrupt
 
-bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), proof (beside plain reading) or copy, ROWS=
+bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), proof (beside plain reading) or copy, ROWS=; survey (500 virtual hosts, 200 databases)
 	@PYTHONPATH=build/collections:. python -m tests.bench.$(BENCH) --rows $(ROWS)
 
 test: lint unit molecule integration  ## all tests

@@ -9,6 +9,8 @@ import re
 import shlex
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils.applications import take_variable
+
 INCLUDE_DEPTH = 20
 
 
@@ -74,6 +76,7 @@ class Reader:
             self.missing.append("{0}: {1}".format(path, error.strerror or error))
             return
         self.files.append(path)
+        outside = len(sections)
         for number, line in logical_lines(text):
             if line.startswith("</"):
                 if sections:
@@ -97,6 +100,9 @@ class Reader:
                         yield directive
                 continue
             yield Directive(low, arguments, path, number, tuple(sections))
+        if len(sections) > outside:
+            self.missing.append("{0}: it ends within <{1}>".format(path, sections[-1].split(":")[0]))
+            del sections[outside:]
 
     def absolute(self, path: str) -> str:
         """A path relative to ServerRoot."""
@@ -141,6 +147,13 @@ def vhosts(directives: Sequence[Directive]) -> List[Dict[str, Any]]:
                 "wsgi": False,
                 "tls": False,
                 "excluded": [],
+                "certificate": "",
+                "logs": [],
+                "redirects": [],
+                "wsgi_scripts": [],
+                "handlers": [],
+                "secrets": [],
+                "mentions": [],
             }
             continue
         owner = next((found[name] for name in directive.sections if name in found), None)
@@ -171,8 +184,25 @@ def _take(vhost: Dict[str, Any], directive: Directive) -> None:
         vhost["rewrite_engine"] = arguments[0].lower() == "on"
     elif name == "wsgiscriptalias":
         vhost["wsgi"] = True
-    elif name == "sslengine":
+        vhost["wsgi_scripts"].append(arguments[-1])
+    elif name == "setenv" and len(arguments) > 1:
+        take_variable(vhost, arguments[0], arguments[1], "{0}:{1}".format(directive.file, directive.line))
+    else:
+        _take_more(vhost, name, arguments)
+
+
+def _take_more(vhost: Dict[str, Any], name: str, arguments: List[str]) -> None:
+    if name == "sslengine":
         vhost["tls"] = arguments[0].lower() == "on"
+    elif name == "sslcertificatefile":
+        vhost["certificate"] = arguments[0]
+    elif name == "customlog":
+        vhost["logs"].append(arguments[0])
+    elif name in ("redirect", "redirectmatch", "redirectpermanent") and len(arguments) > 1:
+        vhost["redirects"].append({"path": arguments[-2], "to": arguments[-1]})
+    elif name in ("sethandler", "addhandler") and "proxy:" in arguments[0]:
+        # How PHP's process manager is reached.
+        vhost["handlers"].append(arguments[0].partition("proxy:")[2])
 
 
 def serves(vhost: Dict[str, Any], domain: str) -> bool:

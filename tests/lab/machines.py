@@ -155,6 +155,8 @@ def _flags(lab: Lab, host: Host) -> list[str]:
         f"--label={LABEL}",
         f"--label=ocpizza.cutover.lab={lab.name}",
         "--cap-add=SYS_ADMIN",
+        # As root of a real server has it: to see who listens.
+        "--cap-add=SYS_PTRACE",
         "--cap-add=NET_ADMIN",
         "--security-opt=seccomp=unconfined",
         "--security-opt=apparmor=unconfined",
