@@ -6,7 +6,7 @@
 import calendar
 import datetime
 import time
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional
+from typing import Callable, Iterable, List, NamedTuple, Optional
 
 Keep = NamedTuple("Keep", [("days", int), ("daily_months", int), ("weekly_months", int)])
 # The operations manual's: all for a week, one a day for three months after it, one a week for a year after these.
@@ -53,7 +53,7 @@ def decide(
         day = days[when]
         every = day + datetime.timedelta(days=keep.days)
         daily = add_months(every, keep.daily_months)
-        ends = {"every backup is kept for {0} days".format(keep.days): every}  # type: Dict[str, datetime.date]
+        ends = {"every backup is kept for {0} days".format(keep.days): every}
         if last_of_day[day] == when:
             ends["the last of its day is kept for {0} months more".format(keep.daily_months)] = daily
         if last_of_week[day.isocalendar()[:2]] == when:

@@ -146,5 +146,5 @@ def test_the_preview_says_why_and_when() -> None:
 
 
 def test_the_day_is_the_hosts() -> None:
-    noon = dt.datetime(2028, 2, 29, 12)  # noqa: DTZ001  of this host, whatever its zone
+    noon = dt.datetime(2028, 2, 29, 12)
     assert local_day(noon.timestamp()) == dt.date(2028, 2, 29)
