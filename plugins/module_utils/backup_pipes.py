@@ -4,6 +4,7 @@
 """Programs one behind the other, so that nothing is stored unpacked or unencrypted."""
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -15,6 +16,10 @@ COMPRESS = ["zstd", "--quiet", "--stdout", "-3"]
 DECOMPRESS = ["zstd", "--quiet", "--stdout", "--decompress"]
 # Ended because the one behind it had ended, told directly or by runuser.
 CUT_OFF = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
+
+TAIL = 65536
+# What a program says of itself.
+SAID = re.compile(r"ERROR\b|[a-z][a-z0-9_-]*:")
 
 
 class Packed(NamedTuple):
@@ -63,8 +68,11 @@ class Chain:
 
 def _words(stream: IO[bytes]) -> str:
     with stream:
-        stream.seek(0)
-        return stream.read(4000).decode("utf-8", "replace").strip()
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - TAIL))
+        lines = stream.read().decode("utf-8", "replace").strip().split("\n")
+    # The client repeats a statement that failed, with the rows that are in it.
+    return "; ".join([line for line in lines if SAID.match(line)] or lines[-1:])[:300]
 
 
 def _name(command: Sequence[str]) -> str:

@@ -36,7 +36,16 @@ def drill(site: backup_site.Site, store: backup_store.Store, arguments: argparse
 
 
 def copy(site: backup_site.Site, store: backup_store.Store, _arguments: argparse.Namespace) -> Dict[str, Any]:
-    return {place["name"]: backup_copies.copy(site, store, place, time.time()) for place in site.elsewhere}
+    done, failed = {}, []
+    for place in site.elsewhere:
+        try:
+            done[place["name"]] = backup_copies.copy(site, store, place, time.time())
+        except REFUSALS as error:
+            # One place that is gone does not keep the others from their copies.
+            failed.append(str(error))
+    if failed:
+        raise backup_store.StoreError("; ".join(failed))
+    return done
 
 
 def restore(site: backup_site.Site, store: backup_store.Store, arguments: argparse.Namespace) -> Dict[str, Any]:

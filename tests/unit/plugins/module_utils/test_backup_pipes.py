@@ -25,6 +25,12 @@ def test_a_producer_that_fails_is_quoted(tmp_path: Path) -> None:
         pack(["sh", "-c", "echo no such database >&2; exit 3"], [["cat"]], str(tmp_path / "x"))
 
 
+def test_no_row_is_quoted(tmp_path: Path) -> None:
+    said = "INSERT INTO t VALUES\\n(1, Zoe),\\n-----\\nERROR 1064 at line 1: syntax\\n"
+    with pytest.raises(IncompleteError, match=r"^sh ended with 1: ERROR 1064 at line 1: syntax$"):
+        pack(["sh", "-c", f"printf '{said}' >&2; exit 1"], [["cat"]], str(tmp_path / "x"))
+
+
 def test_a_code_may_be_fine(tmp_path: Path) -> None:
     assert pack(["sh", "-c", "echo x; exit 1"], [["cat"]], str(tmp_path / "x"), fine=(0, 1)).plain == 2
 
