@@ -1,6 +1,7 @@
 """The least that must be set, on MariaDB: made, proven, brought back, and never half there."""
 
 import json
+import shlex
 import time
 
 import pytest
@@ -76,6 +77,29 @@ def test_a_table_comes_back_alone(host, newest):
     host.check_output(f"{BACKUP} restore --backup {newest}")
     assert checksums(host) == before
     assert status(host)["restore"]["verdict"] == "PASSED"
+
+
+BREAKS_OFF = """#!/bin/sh
+case "$*" in
+  *--database=ocpizza)
+    if mkdir /root/bin/once 2>&-; then head -c 90000 | /usr/bin/mariadb "$@"; exit 1; fi ;;
+esac
+exec /usr/bin/mariadb "$@"
+"""
+
+
+def test_a_load_that_breaks_off_ends_with_what_was_there(host, newest):
+    ask(host, "UPDATE ocpizza.customer SET name='newer' WHERE id = 9")
+    before = checksums(host)
+    host.check_output(
+        f"mkdir -p /root/bin; printf %s {shlex.quote(BREAKS_OFF)} >/root/bin/mariadb; chmod +x /root/bin/mariadb"
+    )
+    failed = host.run(f"PATH=/root/bin:$PATH {BACKUP} restore --backup {newest}")
+    assert failed.rc == 1
+    assert "ocpizza is again what it was before, from the backup" in failed.stderr
+    assert "INSERT" not in failed.stderr
+    assert host.file("/root/bin/once").exists
+    assert checksums(host) == before
 
 
 @pytest.mark.parametrize(
