@@ -19,9 +19,14 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        _result, args = self.validate_argument_spec(argument_spec={"path": {"type": "path", "required": True}})
+        _result, args = self.validate_argument_spec(
+            argument_spec={
+                "path": {"type": "path", "required": True},
+                "program": {"type": "str", "choices": list(agent_archive.PROGRAMS), "default": "agent"},
+            }
+        )
         try:
-            content = agent_archive.build(os.path.dirname(agent_archive.__file__))
+            content = agent_archive.build(os.path.dirname(agent_archive.__file__), args["program"])
         except RuntimeError as error:
             raise AnsibleActionFail(str(error)) from error
         with tempfile.NamedTemporaryFile(suffix=".pyz") as stream:

@@ -34,9 +34,11 @@ DRIVERS = (
 VERSIONED = ("pg8000", "scramp")
 # What newer versions of a driver need, and the old server may not have.
 NEWEST = {"pg8000": (1, 31, 2), "scramp": (1, 4, 5)}
+# What can be started: a module with a main, and whether it needs the drivers.
+PROGRAMS = {"agent": True, "backup_program": False}
 MAIN = (
     "import sys\n"
-    "from ansible_collections.ocpizza.cutover.plugins.module_utils.agent import main\n"
+    "from ansible_collections.ocpizza.cutover.plugins.module_utils.{0} import main\n"
     "sys.exit(main(sys.argv[1:]))\n"
 )
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -64,14 +66,14 @@ def metadata(driver: str) -> Dict[str, bytes]:
     return {"{0}-{1}.dist-info/METADATA".format(driver, version): text.encode("ascii")}
 
 
-def contents(module_utils: str) -> Dict[str, bytes]:
+def contents(module_utils: str, program: str = "agent") -> Dict[str, bytes]:
     """Every member of the archive."""
-    members = {"__main__.py": MAIN.encode("ascii")}
+    members = {"__main__.py": MAIN.format(program).encode("ascii")}
     parts = PACKAGE.split("/")
     for depth in range(1, len(parts) + 1):
         members["/".join([*parts[:depth], "__init__.py"])] = b""
     folders = {PACKAGE: module_utils}
-    for driver in DRIVERS:
+    for driver in DRIVERS if PROGRAMS[program] else ():
         try:
             module = importlib.import_module(driver)
         except ImportError as error:
@@ -85,7 +87,7 @@ def contents(module_utils: str) -> Dict[str, bytes]:
         else:
             with open(path, "rb") as stream:
                 members[driver + ".py"] = stream.read()
-    for driver in VERSIONED:
+    for driver in VERSIONED if PROGRAMS[program] else ():
         members.update(metadata(driver))
     for prefix, folder in folders.items():
         for name in python_files(folder):
@@ -94,10 +96,10 @@ def contents(module_utils: str) -> Dict[str, bytes]:
     return members
 
 
-def build(module_utils: str) -> bytes:
+def build(module_utils: str, program: str = "agent") -> bytes:
     """The archive's bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted(contents(module_utils).items()):
+        for name, content in sorted(contents(module_utils, program).items()):
             archive.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()

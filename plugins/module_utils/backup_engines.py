@@ -27,6 +27,8 @@ class MySQL:
         self.module = module
         self.engine = engine
         self.socket = socket
+        # Nothing of a drill gets to a replica; what is restored for good does.
+        self.logged = False
 
     def count(self, database: str) -> Dict[str, int]:
         return table_counts.count(self.module, database, self.socket)
@@ -36,6 +38,9 @@ class MySQL:
         return ""
 
     def dump(self, database: str, path: str) -> backup_files.Written:
+        return backup_files.write_dump(self.dump_command(database), path)
+
+    def dump_command(self, database: str) -> List[str]:
         """A consistent dump of one database, without a statement that names it."""
         client = self.module.get_bin_path("mariadb-dump") or self.module.get_bin_path("mysqldump", required=True)
         command = [client, "--single-transaction", "--quick", "--routines", "--triggers", "--events", "--hex-blob"]
@@ -45,26 +50,31 @@ class MySQL:
             command.append("--set-gtid-purged=OFF")
         if self.socket:
             command.append("--socket={0}".format(self.socket))
-        return backup_files.write_dump([*command, "--", database], path)
+        return [*command, "--", database]
 
     def scratch(self, database: str) -> str:
         """The name of the database to restore into; 64 characters are what fits."""
         return database[: 64 - len(SUFFIX)] + SUFFIX
 
     def create(self, name: str, _charset: str) -> None:
-        self._run("CREATE DATABASE {0} CHARACTER SET utf8mb4".format(quote_mysql(name)))
+        self.run("CREATE DATABASE {0} CHARACTER SET utf8mb4".format(quote_mysql(name)))
 
     def drop(self, name: str) -> None:
-        self._run("DROP DATABASE IF EXISTS {0}".format(quote_mysql(name)))
+        self.run("DROP DATABASE IF EXISTS {0}".format(quote_mysql(name)))
 
     def load(self, name: str, path: str, sha256: str) -> None:
-        backup_files.load_dump([*self._client(), "--database={0}".format(name)], path, sha256)
+        backup_files.load_dump(self.load_command(name), path, sha256)
+
+    def load_command(self, name: str) -> List[str]:
+        """What takes a dump on its standard input."""
+        return [*self._client(), "--database={0}".format(name)]
 
     def _client(self) -> List[str]:
-        # Nothing of a drill gets to a replica.
-        return [*table_counts.client_command(self.module, self.socket), "--init-command=SET sql_log_bin=0"]
+        command = table_counts.client_command(self.module, self.socket)
+        return command if self.logged else [*command, "--init-command=SET sql_log_bin=0"]
 
-    def _run(self, statement: str) -> None:
+    def run(self, statement: str) -> None:
+        """Statements whose answers nobody needs."""
         code, _output, error = self.module.run_command(self._client(), data=statement + ";\n")
         if code != 0:
             raise table_counts.RefusedError(error.strip())
@@ -92,11 +102,13 @@ class PostgreSQL:
 
     def dump(self, database: str, path: str) -> backup_files.Written:
         """One snapshot of a database, packed; restored by pg_restore."""
+        return backup_files.write_dump(self.dump_command(database), path, self.form, self._examine)
+
+    def dump_command(self, database: str, *options: str) -> List[str]:
+        """A consistent dump of one database, in PostgreSQL's own form."""
         # A lock that somebody holds ends the dump and not the patience of those who wait behind it.
-        command = self.client.command("pg_dump", "--format=custom", "--lock-wait-timeout=60s")
-        return backup_files.write_dump(
-            [*command, "--dbname=" + connection_string(database)], path, self.form, self._examine
-        )
+        command = self.client.command("pg_dump", "--format=custom", "--lock-wait-timeout=60s", *options)
+        return [*command, "--dbname=" + connection_string(database)]
 
     def _examine(self, path: str) -> None:
         """Whether pg_restore can read what a dump holds."""
@@ -126,10 +138,14 @@ class PostgreSQL:
         self.client.ask("DROP DATABASE IF EXISTS {0};".format(identifier(name)))
 
     def load(self, name: str, path: str, sha256: str) -> None:
+        backup_files.load_dump(self.load_command(name), path, sha256, self.form)
+
+    def load_command(self, name: str) -> List[str]:
+        """What takes a dump on its standard input."""
         # The roles may not be there yet; what is proven are the rows and that everything can be made.
         left_out = ["--no-owner", "--no-privileges", "--no-publications", "--no-subscriptions", "--no-tablespaces"]
         command = self.client.command("pg_restore", "--exit-on-error", *left_out)
-        backup_files.load_dump([*command, "--dbname=" + connection_string(name)], path, sha256, self.form)
+        return [*command, "--dbname=" + connection_string(name)]
 
 
 def provider(module: Any, engine: str, port: Optional[int] = None, socket: Optional[str] = None) -> Any:

@@ -27,6 +27,12 @@ options:
     description: Where the agent lies on the host. Its folder must exist.
     type: path
     required: true
+  program:
+    description: >-
+      What it does when it is started. V(backup_program) keeps a site's backups, and needs none of the requirements.
+    type: str
+    choices: [agent, backup_program]
+    default: agent
 """
 
 EXAMPLES = r"""

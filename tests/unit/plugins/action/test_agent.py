@@ -54,7 +54,7 @@ def run(copy: FakeCopy, **args: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def copy(monkeypatch: pytest.MonkeyPatch) -> FakeCopy:
-    monkeypatch.setattr(agent_archive, "build", lambda _folder: b"archive")
+    monkeypatch.setattr(agent_archive, "build", lambda _folder, _program: b"archive")
     return FakeCopy()
 
 

@@ -83,3 +83,12 @@ def test_only_python_outside_of_tests_is_taken(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert agent_archive.python_files(str(tmp_path)) == ["a/x.py", "b.py"]
+
+
+def test_the_backups_program_starts_without_drivers(tmp_path: Path) -> None:
+    path = tmp_path / "backup.pyz"
+    path.write_bytes(agent_archive.build(OURS, "backup_program"))
+    done = subprocess.run([sys.executable, "-I", path, "--help"], capture_output=True, text=True, check=True)
+    assert "bring back a table" in done.stdout
+    with zipfile.ZipFile(path) as opened:
+        assert [name for name in opened.namelist() if name.startswith("pymysql")] == []

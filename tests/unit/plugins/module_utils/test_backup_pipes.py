@@ -1,0 +1,71 @@
+"""Programs one behind the other: each must end well, and the one to blame is named."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_files import IncompleteError
+from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_pipes import pack, read, unpack
+
+GZIP = ["gzip", "-c"]
+GUNZIP = ["gzip", "-dc"]
+
+
+def test_what_is_packed_comes_out_again(tmp_path: Path) -> None:
+    path = tmp_path / "packed"
+    packed = pack(["seq", "100000"], [GZIP, ["cat"]], str(path), b"100000\n")
+    assert packed.bytes == path.stat().st_size
+    assert packed.plain == len(gzip.decompress(path.read_bytes()))
+    assert unpack(str(path), [["cat"], GUNZIP], lambda stream: sum(1 for _ in stream)) == 100000
+
+
+def test_a_producer_that_fails_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(IncompleteError, match="sh ended with 3: no such database"):
+        pack(["sh", "-c", "echo no such database >&2; exit 3"], [["cat"]], str(tmp_path / "x"))
+
+
+def test_no_row_is_quoted(tmp_path: Path) -> None:
+    said = "INSERT INTO t VALUES\\n(1, Zoe),\\n-----\\nERROR 1064 at line 1: syntax\\n"
+    with pytest.raises(IncompleteError, match=r"^sh ended with 1: ERROR 1064 at line 1: syntax$"):
+        pack(["sh", "-c", f"printf '{said}' >&2; exit 1"], [["cat"]], str(tmp_path / "x"))
+
+
+def test_a_code_may_be_fine(tmp_path: Path) -> None:
+    assert pack(["sh", "-c", "echo x; exit 1"], [["cat"]], str(tmp_path / "x"), fine=(0, 1)).plain == 2
+
+
+def test_a_full_disk_is_the_filters_word_and_not_a_broken_pipe(tmp_path: Path) -> None:
+    command = ["sh", "-c", "head -c 10 >/dev/null; echo no space left >&2; exit 1"]
+    with pytest.raises(IncompleteError, match="sh ended with 1: no space left"):
+        pack(["yes"], [["cat"], command], str(tmp_path / "x"))
+
+
+def test_a_dump_without_its_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(IncompleteError, match="ended without 'the end'"):
+        pack(["echo", "a beginning"], [["cat"]], str(tmp_path / "x"), b"the end")
+
+
+def test_it_never_writes_over_a_file(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("there")
+    with pytest.raises(FileExistsError):
+        pack(["echo"], [["cat"]], str(tmp_path / "x"))
+
+
+def test_a_truncated_file_is_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "packed"
+    path.write_bytes(gzip.compress(b"row\n" * 1000)[:-9])
+    with pytest.raises(IncompleteError, match=r"gzip ended with 1: .*unexpected end of file"):
+        unpack(str(path), [GUNZIP], lambda stream: stream.read())
+
+
+def test_a_server_that_refuses_is_quoted_and_not_who_fed_it(tmp_path: Path) -> None:
+    path = tmp_path / "packed"
+    path.write_bytes(gzip.compress(b"row\n" * 1000000))
+    with pytest.raises(IncompleteError, match="sh ended with 1: syntax error"):
+        unpack(str(path), [GUNZIP, ["sh", "-c", "head -c 1 >/dev/null; echo syntax error >&2; exit 1"]])
+
+
+def test_the_program_behind_runuser_is_named() -> None:
+    with pytest.raises(IncompleteError, match=r"^false ended with 1"):
+        read(["runuser", "-u", "root", "--", "false"], lambda stream: stream.read())
