@@ -86,6 +86,14 @@ def _apache(facts: Dict[str, Any]) -> Iterator[Finding]:
 
 
 def _nginx(web: Dict[str, Any]) -> Iterator[Finding]:
+    if web["missing"]:
+        yield Finding(
+            "web.unread",
+            INHIBITOR,
+            "nginx's configuration could not be read to its end",
+            "What it passes on may be more than was found: {0}.".format(join(web["missing"])),
+            "See what 'nginx -t' says of that place; where it is content, look at the site's own files and waive this.",
+        )
     if web["vhosts"] and not web["passes"]:
         yield Finding(
             "vhost.pass_missing",

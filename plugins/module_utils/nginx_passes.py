@@ -10,6 +10,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import nginx_confi
 from ansible_collections.ocpizza.cutover.plugins.module_utils.nginx_config import Directive
 
 ADDRESS = re.compile(r"(?P<scheme>\w+)://(?P<host>[^/:\s]+|\[[^\]]+\])(?::(?P<port>\d+))?(?P<uri>/.*)?\Z")
+NUMBERS = re.compile(r"(\d+(\.\d+){3}|\[[0-9a-fA-F:.]+\]):\d+\Z")
 # Values of the header Host by which the target knows the site.
 NAMES = ("$host", "$http_host", "$server_name")
 
@@ -134,6 +135,11 @@ def _address_problem(one: Directive, upstreams: Dict[str, List[str]], upstream: 
             [_plain(end) for end in ends] != [_plain(upstream)],
             "goes to {0}, and site_upstream is {1}".format(" and ".join(ends), upstream),
             "Only requests to site_upstream are held; correct it, or take the place out.",
+        ),
+        (
+            not NUMBERS.match(_plain(upstream)),
+            "goes to a name",
+            "Write the address in numbers, there and in site_upstream: a name would be looked up for each request.",
         ),
     ]
     return next(((problem, remedy) for wrong, problem, remedy in known if wrong), ("", ""))

@@ -28,6 +28,7 @@ FACTS: dict[str, Any] = {
             "config": "/etc/nginx/nginx.conf",
             "modules": [],
             "available": [],
+            "missing": [],
             "domains": {"shop.test": [PLACE]},
             "vhosts": [{"upstreams": ["http://127.0.0.1:8000"]}],
             "passes": [PASS],
@@ -48,6 +49,12 @@ def test_a_site_that_can_be_held_needs_no_module_of_apache() -> None:
             {"passes": [dict(PASS, problem="has a path")]},
             "/etc/nginx/sites-enabled/shop:7: 'proxy_pass http://127.0.0.1:8000/' has a path.",
             "Write it without the path, http://127.0.0.1:8000.",
+        ),
+        (
+            "web.unread",
+            {"missing": ["/etc/nginx/a.conf:3: '}' stands where it cannot"]},
+            "What it passes on may be more than was found: /etc/nginx/a.conf:3: '}' stands where it cannot.",
+            "See what 'nginx -t' says of that place; where it is content, look at the site's own files and waive this.",
         ),
         (
             "vhost.pass_missing",

@@ -55,6 +55,13 @@ def test_the_innermost_block_that_has_headers_counts() -> None:
     assert (place["headers"], place["beside"], place["problem"]) == ([["X-A", "a"], ["host", "shop.test"]], "", "")
 
 
+def test_a_name_would_be_looked_up_for_each_request() -> None:
+    (place,) = find("location / { proxy_pass http://backend:8000; }", upstream="backend:8000")
+    assert place["problem"] == "goes to a name"
+    (place,) = find("location / { proxy_pass http://[::1]:8000; }", upstream="[::1]:8000")
+    assert place["problem"] == ""
+
+
 @pytest.mark.parametrize(
     ("directive", "problem"),
     [
