@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.lab import machines
 from tests.lab.artefacts import build_artefacts
 from tests.lab.docker import LabError, docker, execute, image_label
-from tests.lab.hosts import ADDRESS, CHECKOUT, HOSTS, LABEL, OLD, WEB_SERVERS, Host, Lab
+from tests.lab.hosts import ADDRESS, CHECKOUT, HOSTS, LABEL, OLD, Host, Lab
 
 # Whatever could make the old server another one.
 SOURCES = ("roles", "plugins", "examples", "inventories/lab", "tests/lab", "requirements.txt")
@@ -31,8 +31,7 @@ def bring_up(lab: Lab, provision: Callable[[], object]) -> None:
     machines.prepare(lab)
     build_artefacts()
     (old,) = (host for host in HOSTS if host.name == OLD)
-    parts = ("old", *lab.engines, lab.web)
-    tag = f"cutover-lab:{'-'.join(parts[:-1] if lab.web == WEB_SERVERS[0] else parts)}"
+    tag = f"cutover-lab:{'-'.join((OLD, *lab.engines, lab.web))}"
     key = key_of(lab, old)
     if image_label(tag, KEY_LABEL) == key:
         machines.up(lab, old_image=tag)
