@@ -41,6 +41,10 @@ options:
     description: Address and port of the application, to know which places of nginx's configuration pass to it.
     type: str
     default: ""
+  headers:
+    description: Whether C(passes) has the headers that are sent. Their values may be secrets.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -95,7 +99,7 @@ missing:
 passes:
   description: >-
     The places of nginx's configuration that pass the site's requests on, each with file, line, directive, the
-    headers that are sent, and problem and remedy where its requests cannot be held.
+    headers that are sent (where asked for), and problem and remedy where its requests cannot be held.
   type: list
   returned: success
 valve_files:
@@ -204,7 +208,10 @@ def read_nginx(config, params):
             if one.name in ("worker_processes", "worker_connections") and one.arguments
         },
         missing=reader.missing,
-        passes=nginx_passes.passes(directives, ours, params["domains"], params["upstream"]),
+        passes=[
+            dict(place, headers=place["headers"] if params["headers"] else [])
+            for place in nginx_passes.passes(directives, ours, params["domains"], params["upstream"])
+        ],
         valve_files=sorted(set(with_valve)),
     )
 
@@ -237,6 +244,7 @@ def main():
             "config": {"type": "path"},
             "valve": {"type": "str", "default": ""},
             "upstream": {"type": "str", "default": ""},
+            "headers": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -174,6 +174,11 @@ def test_the_servers_of_nginx_and_what_they_pass_on(nginx: NginxHouse) -> None:
     assert set(result) == set(nginx.house.run())
 
 
+def test_headers_may_be_secrets_and_are_told_when_asked_for(nginx: NginxHouse) -> None:
+    assert nginx.run(server="nginx")["passes"][0]["headers"] == []
+    assert nginx.run(server="nginx", headers=True)["passes"][0]["headers"] == [["Host", "$host"]]
+
+
 def test_a_valve_that_is_there_changes_nothing_of_what_is_told(nginx: NginxHouse) -> None:
     before = nginx.run(server="nginx")
     nginx.site.write_text(nginx_valve.add(nginx.site.read_text(), "shop", [1], {3: ""}, True))
