@@ -3,11 +3,12 @@ LAB ?= cutover-lab
 LAB_PORT ?= 22000
 ENGINE ?= mariadb
 TARGET_ENGINE ?=
+WEB ?= apache
 KEEP ?=
 SCENARIOS ?=
 BENCH ?= pauses
 ROWS ?= $(if $(filter pauses,$(BENCH)),0,1000000)
-export LAB LAB_PORT ENGINE TARGET_ENGINE KEEP
+export LAB LAB_PORT ENGINE TARGET_ENGINE WEB KEEP
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 STAMP := .venv/.stamp
@@ -24,6 +25,7 @@ help:  ## say what there is
 	@echo; echo "LAB and LAB_PORT name a lab and its first port; KEEP=1 leaves the lab up after the demo."
 	@echo "ENGINE=mariadb, mysql, postgresql or two with a comma, one of them postgresql: what the site's databases run on."
 	@echo "TARGET_ENGINE=mysql beside ENGINE=mariadb: they go over by copy while requests wait."
+	@echo "WEB=apache or nginx: the old server's web server."
 	@echo "OLD=bookworm, NEW=bookworm: the old server's Debian, and the new ones'."
 
 setup: $(STAMP)  ## virtual environment from requirements.txt, the checkout as a collection

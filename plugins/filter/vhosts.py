@@ -6,7 +6,7 @@
 import base64
 from typing import Any, Dict, List
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import vhost_edit
+from ansible_collections.ocpizza.cutover.plugins.module_utils import nginx_passes, nginx_valve, vhost_edit
 
 DOCUMENTATION = r"""
 name: add_include
@@ -54,9 +54,42 @@ def without_include(slurped: List[Dict[str, Any]], path: str) -> List[Dict[str, 
     ]
 
 
+def _text(one: Dict[str, Any]) -> str:
+    return base64.b64decode(one["content"]).decode("utf-8")
+
+
+def with_nginx_valve(slurped: List[Dict[str, Any]], name: str, found: Dict[str, Any]) -> List[Dict[str, str]]:
+    """Files of nginx read by slurp in a loop, as web_config wants them, the valve where vhost_info found its places."""
+    servers, edited = found["vhosts"], []
+    for one in slurped:
+        path = one["item"]
+        passes = {
+            place["line"]: place["beside"]
+            for place in found["passes"]
+            if place["file"] == path and not place["problem"]
+        }
+        lines = [server["line"] for server in servers if server["file"] == path]
+        first = bool(servers) and servers[0]["file"] == path
+        # The lines are those of the text without the valve.
+        plain = nginx_valve.remove(_text(one), name)
+        edited.append({"path": path, "content": nginx_valve.add(plain, name, lines, passes, first)})
+    return edited
+
+
+def without_nginx_valve(slurped: List[Dict[str, Any]], name: str) -> List[Dict[str, str]]:
+    """Files of nginx read by slurp in a loop, as web_config wants them, without the valve."""
+    return [{"path": one["item"], "content": nginx_valve.remove(_text(one), name)} for one in slurped]
+
+
 class FilterModule:
     """Makes the functions known to templates."""
 
     def filters(self):
         """The filters by name."""
-        return {"add_include": vhost_edit.add_include, "without_include": without_include}
+        return {
+            "add_include": vhost_edit.add_include,
+            "without_include": without_include,
+            "headers_to_target": nginx_passes.headers_to_target,
+            "with_nginx_valve": with_nginx_valve,
+            "without_nginx_valve": without_nginx_valve,
+        }

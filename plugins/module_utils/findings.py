@@ -7,11 +7,10 @@ import ipaddress
 import re
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_databases
+from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_databases, findings_web
 from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import (
     INHIBITOR,
     SEVERITIES,
-    WARNING,
     Finding,
     join,
 )
@@ -21,7 +20,6 @@ NAME = re.compile(r"^[a-z][a-z0-9-]{0,30}$")
 # Reserved for documentation (RFC 5737, 3849, 2606): they are in inventories/example and nowhere in real life.
 PLACEHOLDER_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 PLACEHOLDER_DOMAIN = re.compile(r"(^|\.)(example|example\.(com|net|org))$")
-NEEDED_MODULES = ("proxy", "proxy_http", "rewrite")
 DISK_MARGIN = 1024**3
 MAX_SKEW_S = 60.0
 
@@ -35,7 +33,17 @@ def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
     ``databases`` by engine and ``planned``, what the inventory wants of the server).
     """
     found = []  # type: List[Finding]
-    for check in (_site, _addresses, _hosts, findings_databases.decide, _web, _valve, _space, _clocks, _network):
+    for check in (
+        _site,
+        _addresses,
+        _hosts,
+        findings_databases.decide,
+        findings_web.decide,
+        _valve,
+        _space,
+        _clocks,
+        _network,
+    ):
         found.extend(check(facts))
     marked = [finding._replace(waived=finding.key in waive) for finding in found]
     return sorted(marked, key=lambda finding: SEVERITIES.index(finding.severity))
@@ -160,86 +168,6 @@ def _release(text: str) -> Tuple[str, float]:
         return ("", float(number)) if name == "debian" else ("", 999.0)
     except ValueError:
         return "", 999.0
-
-
-def _web(facts: Dict[str, Any]) -> Iterator[Finding]:
-    web = facts["source"]["web"]
-    if not web["config"]:
-        yield Finding(
-            "web.no_apache",
-            INHIBITOR,
-            "There is no Apache on the source",
-            "Neither /etc/apache2/apache2.conf nor /etc/httpd/conf/httpd.conf is there.",
-            "Set discovery_config to the main configuration file.",
-        )
-        return
-    missing = [name for name in NEEDED_MODULES if name not in web["modules"] and name not in web["available"]]
-    if missing:
-        yield Finding(
-            "web.modules_missing",
-            INHIBITOR,
-            "Apache cannot pass requests on",
-            "Modules that are neither loaded nor on the disk: {0}.".format(join(missing)),
-            "Install the package that brings them.",
-        )
-    loadable = [name for name in NEEDED_MODULES if name not in web["modules"] and name in web["available"]]
-    if loadable:
-        yield Finding(
-            "web.modules_not_loaded",
-            WARNING,
-            "Apache has to load modules",
-            "{0} will be loaded when the valve is put in place, with a graceful reload.".format(join(loadable)),
-            "Run a2enmod {0} in a quiet hour beforehand.".format(" ".join(loadable)),
-        )
-    near = facts["site"]["near_seconds"]
-    if float(near) <= web["keep_alive_s"]:
-        yield Finding(
-            "web.keep_alive_long",
-            WARNING,
-            "Apache keeps idle connections longer than is waited for",
-            "KeepAliveTimeout is {0:g} s and site_near_seconds {1:g} s: a client whose idle connection Apache closes "
-            "when requests are held, just as it sends one, sees an error.".format(web["keep_alive_s"], float(near)),
-            "Set site_near_seconds to more than {0:g}.".format(web["keep_alive_s"]),
-        )
-    for domain, places in sorted(web["domains"].items()):
-        if not places:
-            yield Finding(
-                "vhost.missing",
-                INHIBITOR,
-                "A domain has no virtual host",
-                "No virtual host of {0} is named for {1}.".format(web["config"], domain),
-                "Correct site_domains, or add the name to its virtual host on the source.",
-            )
-        seen = {}  # type: Dict[str, str]
-        for place in places:
-            listen = " ".join(place["listen"])
-            where = "{0}:{1}".format(place["file"], place["line"])
-            if listen in seen:
-                yield Finding(
-                    "vhost.twice",
-                    INHIBITOR,
-                    "A domain has two virtual hosts",
-                    "{0} on {1} is in {2} and in {3}; Apache uses the first.".format(
-                        domain, listen, seen[listen], where
-                    ),
-                    "Take the name out of the one that is not used.",
-                )
-            seen.setdefault(listen, where)
-    upstream = facts["site"].get("upstream", "")
-    addresses = [address for vhost in web["vhosts"] for address in vhost["upstreams"]]
-    if addresses and upstream and not any(_same_upstream(address, upstream) for address in addresses):
-        yield Finding(
-            "vhost.upstream_differs",
-            INHIBITOR,
-            "The site's requests go elsewhere than expected",
-            "site_upstream is {0}, the virtual hosts pass on to {1}.".format(upstream, join(addresses)),
-            "Set site_upstream to where the application listens.",
-        )
-
-
-def _same_upstream(address: str, upstream: str) -> bool:
-    rest = address.split("://", 1)[-1].split("/", 1)[0]
-    return rest.replace("localhost", "127.0.0.1") == upstream.replace("localhost", "127.0.0.1")
 
 
 def _valve(facts: Dict[str, Any]) -> Iterator[Finding]:

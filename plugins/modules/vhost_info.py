@@ -1,15 +1,15 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells which virtual hosts Apache on this host has, and what each does."""
+"""Tells which virtual hosts the web server on this host has, and what each does."""
 
 DOCUMENTATION = r"""
 ---
 module: vhost_info
-short_description: Tell the virtual hosts of Apache
+short_description: Tell the virtual hosts of Apache or nginx
 description:
-  - Reads the configuration with everything it includes, as Apache does. Conditions (C(IfModule), C(IfDefine))
-    count as met.
+  - Reads the configuration with everything it includes, as the server does. Apache's conditions (C(IfModule),
+    C(IfDefine)) count as met.
 version_added: "0.1.0"
 author: The ocpizza.cutover team
 attributes:
@@ -25,9 +25,26 @@ options:
     type: list
     elements: str
     required: true
+  server:
+    description:
+      - The kind of web server. By default the one with virtual hosts for the domains; Apache where both have some.
+    type: str
+    choices: [apache, nginx]
   config:
-    description: The main configuration file. Debian's by default, then Red Hat's.
+    description: The main configuration file. Debian's by default, then Red Hat's. C(nginx.conf) is nginx's.
     type: path
+  valve:
+    description: Name of a site whose valve in nginx's configuration is read as if it were not there.
+    type: str
+    default: ""
+  upstream:
+    description: Address and port of the application, to know which places of nginx's configuration pass to it.
+    type: str
+    default: ""
+  headers:
+    description: Whether C(passes) has the headers that are sent. Their values may be secrets.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -37,8 +54,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+server:
+  description: The kind of web server, C(apache) or C(nginx).
+  type: str
+  returned: success
 config:
-  description: The main configuration file; empty where there is no Apache.
+  description: The main configuration file; empty where there is no web server.
   type: str
   returned: success
 vhosts:
@@ -56,7 +77,7 @@ domains:
   type: dict
   returned: success
 modules:
-  description: Names of the loaded modules, without C(_module).
+  description: Names of Apache's loaded modules, without C(_module).
   type: list
   returned: success
 available:
@@ -79,6 +100,16 @@ missing:
   description: Included files that could not be read.
   type: list
   returned: success
+passes:
+  description: >-
+    The places of nginx's configuration that pass the site's requests on, each with file, line, directive, the
+    headers that are sent (where asked for), and problem and remedy where its requests cannot be held.
+  type: list
+  returned: success
+valve_files:
+  description: Files of nginx's configuration that have the valve in them.
+  type: list
+  returned: success
 """
 
 import glob  # noqa: E402
@@ -86,10 +117,30 @@ import os  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import apache_config  # noqa: E402
+from ansible_collections.ocpizza.cutover.plugins.module_utils import (  # noqa: E402
+    apache_config,
+    nginx_config,
+    nginx_passes,
+    nginx_valve,
+)
 
 CONFIGS = ("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf")
+NGINX_CONFIGS = ("/etc/nginx/nginx.conf",)
 MODULE_FOLDERS = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules")
+NOTHING = {
+    "server": "",
+    "config": "",
+    "vhosts": [],
+    "others": [],
+    "modules": [],
+    "available": [],
+    "mpm": "",
+    "limits": {},
+    "keep_alive_s": 0.0,
+    "missing": [],
+    "passes": [],
+    "valve_files": [],
+}
 
 
 def read(path):
@@ -104,39 +155,16 @@ def available():
     return sorted(name[len("mod_") : -len(".so")] for name in names)
 
 
-def main():
-    module = AnsibleModule(
-        argument_spec={"domains": {"type": "list", "elements": "str", "required": True}, "config": {"type": "path"}},
-        supports_check_mode=True,
-    )
-    domains = module.params["domains"]
-    config = module.params["config"] or next((path for path in CONFIGS if os.path.exists(path)), "")
-    if not config:
-        module.exit_json(
-            changed=False,
-            config="",
-            vhosts=[],
-            others=[],
-            domains={domain: [] for domain in domains},
-            modules=[],
-            available=[],
-            mpm="",
-            limits={},
-            keep_alive_s=0.0,
-            missing=[],
-        )
+def read_apache(config, params):
+    """What Apache's configuration says."""
     folder = os.path.dirname(config)
     root = folder if os.path.basename(folder) != "conf" else os.path.dirname(folder)
     envvars = os.path.join(folder, "envvars")
     variables = apache_config.env_variables(read(envvars)) if os.path.exists(envvars) else {}
     reader = apache_config.Reader(root, read, apache_config.expand_pattern, variables)
     directives = list(reader.directives(config))
-    if config in [text.split(":")[0] for text in reader.missing]:
-        module.fail_json(
-            msg="Apache's configuration cannot be read, {0}. Run the task as root.".format(reader.missing[0])
-        )
     every = apache_config.vhosts(directives)
-    ours = [vhost for vhost in every if any(apache_config.serves(vhost, domain) for domain in domains)]
+    ours = [vhost for vhost in every if any(apache_config.serves(vhost, domain) for domain in params["domains"])]
     loaded = sorted(
         {
             directive.arguments[0].replace("_module", "")
@@ -144,25 +172,106 @@ def main():
             if directive.name == "loadmodule" and directive.arguments
         }
     )
-    module.exit_json(
-        changed=False,
+    return dict(
+        NOTHING,
+        server="apache",
         config=config,
         vhosts=ours,
         others=[vhost for vhost in every if vhost not in ours],
-        domains={
-            domain: [
-                {"file": vhost["file"], "line": vhost["line"], "listen": vhost["listen"]}
-                for vhost in ours
-                if apache_config.serves(vhost, domain)
-            ]
-            for domain in domains
-        },
         modules=loaded,
         available=available(),
         mpm=next((name for name in loaded if name.startswith("mpm_")), ""),
         limits=apache_config.limits(directives),
         keep_alive_s=apache_config.keep_alive_seconds(directives),
         missing=reader.missing,
+    )
+
+
+def read_nginx(config, params):
+    """What nginx's configuration says, the site's valve aside."""
+    with_valve = []
+
+    def without_valve(path):
+        text = read(path)
+        plain = nginx_valve.remove(text, params["valve"]) if params["valve"] else text
+        if plain != text:
+            with_valve.append(path)
+        return plain
+
+    reader = nginx_config.Reader(os.path.dirname(config), without_valve, lambda pattern: sorted(glob.glob(pattern)))
+    directives = list(reader.directives(config))
+    every = nginx_config.vhosts(directives)
+    ours = nginx_valve.site_servers(every, params["domains"])
+    return dict(
+        NOTHING,
+        server="nginx",
+        config=config,
+        vhosts=ours,
+        others=[vhost for vhost in every if vhost not in ours],
+        limits={
+            one.name: one.arguments[0]
+            for one in directives
+            if one.name in ("worker_processes", "worker_connections") and one.arguments
+        },
+        missing=reader.missing,
+        passes=[
+            dict(place, headers=place["headers"] if params["headers"] else [])
+            for place in nginx_passes.passes(directives, ours, params["domains"], params["upstream"])
+        ],
+        valve_files=sorted(set(with_valve)),
+    )
+
+
+def serves(vhost, domain):
+    """Whether a virtual host is named for a domain."""
+    if vhost["server"] == "nginx":
+        return nginx_valve.rank(vhost["names"], domain) != nginx_valve.NOT
+    return apache_config.serves(vhost, domain)
+
+
+def look(params):
+    """The web server that serves the domains, else the first one that is there."""
+    results = []
+    for server, configs, reader in (("apache", CONFIGS, read_apache), ("nginx", NGINX_CONFIGS, read_nginx)):
+        config = next((path for path in configs if os.path.exists(path)), "")
+        if params["config"]:
+            named = "nginx" if os.path.basename(params["config"]) == "nginx.conf" else "apache"
+            config = params["config"] if server == (params["server"] or named) else ""
+        if config and params["server"] in (None, server):
+            results.append(reader(config, params))
+    return next((result for result in results if result["vhosts"]), results[0] if results else NOTHING)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "domains": {"type": "list", "elements": "str", "required": True},
+            "server": {"type": "str", "choices": ["apache", "nginx"]},
+            "config": {"type": "path"},
+            "valve": {"type": "str", "default": ""},
+            "upstream": {"type": "str", "default": ""},
+            "headers": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    result = look(module.params)
+    if result["config"] in [text.split(":")[0] for text in result["missing"]]:
+        module.fail_json(
+            msg="{0}'s configuration cannot be read, {1}. Run the task as root.".format(
+                {"apache": "Apache", "nginx": "nginx"}[result["server"]], result["missing"][0]
+            )
+        )
+    module.exit_json(
+        changed=False,
+        domains={
+            domain: [
+                {"file": vhost["file"], "line": vhost["line"], "listen": vhost["listen"]}
+                for vhost in result["vhosts"]
+                if serves(vhost, domain)
+            ]
+            for domain in module.params["domains"]
+        },
+        **result,
     )
 
 

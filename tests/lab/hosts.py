@@ -16,6 +16,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LABEL = "ocpizza.cutover=lab"
 ADDRESS = "127.0.0.1"
 SUITES = ("bullseye", "bookworm", "trixie")
+WEB_SERVERS = ("apache", "nginx")
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,26 @@ HOSTS = (
 )
 
 
+def web_server() -> str:
+    """What the old server's sites stand behind; WEB chooses."""
+    chosen = os.environ.get("WEB") or WEB_SERVERS[0]
+    if chosen not in WEB_SERVERS:
+        raise LabError(f"WEB={chosen}: give one of {', '.join(WEB_SERVERS)}")
+    return chosen
+
+
 @dataclass(frozen=True)
 class Lab:
-    """A named lab, its first port and the engines of its site's databases; several can be up at once."""
+    """A named lab, its first port, its site's engines and its old web server; several can be up at once."""
 
     name: str
     port: int
     engines: tuple[str, ...] = field(default_factory=engines)
+    web: str = field(default_factory=web_server)
 
     @classmethod
     def from_environment(cls) -> Lab:
-        """Read LAB, LAB_PORT and ENGINE, as inventories/lab does."""
+        """Read LAB, LAB_PORT, ENGINE and WEB, as inventories/lab does."""
         return cls(os.environ.get("LAB") or "cutover-lab", int(os.environ.get("LAB_PORT") or "22000"))
 
     @property

@@ -31,7 +31,7 @@ def bring_up(lab: Lab, provision: Callable[[], object]) -> None:
     machines.prepare(lab)
     build_artefacts()
     (old,) = (host for host in HOSTS if host.name == OLD)
-    tag = f"cutover-lab:old-{'-'.join(lab.engines)}"
+    tag = f"cutover-lab:{'-'.join((OLD, *lab.engines, lab.web))}"
     key = key_of(lab, old)
     if image_label(tag, KEY_LABEL) == key:
         machines.up(lab, old_image=tag)
@@ -46,7 +46,7 @@ def bring_up(lab: Lab, provision: Callable[[], object]) -> None:
 
 def key_of(lab: Lab, old: Host) -> str:
     """A checksum of all that the old server is made from."""
-    digest = hashlib.sha256(" ".join(lab.engines).encode())
+    digest = hashlib.sha256(" ".join((*lab.engines, lab.web)).encode())
     digest.update(docker("image", "inspect", "--format", "{{.Id}}", lab.image(old)).encode())
     for source in SOURCES:
         for path in files(CHECKOUT / source):

@@ -151,3 +151,13 @@ def test_a_target_of_another_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINE", "postgresql")
     with pytest.raises(LabError, match="TARGET_ENGINE=mysql: nothing but mysql, and only beside ENGINE=mariadb"):
         engines.engines()
+
+
+def test_web_names_the_old_web_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WEB", raising=False)
+    assert Lab("any", 22000).web == "apache"
+    monkeypatch.setenv("WEB", "nginx")
+    assert Lab("any", 22000).web == "nginx"
+    monkeypatch.setenv("WEB", "squid")
+    with pytest.raises(LabError, match="WEB=squid: give one of apache, nginx"):
+        Lab("any", 22000)

@@ -3,7 +3,7 @@
 import base64
 
 from ansible_collections.ocpizza.cutover.plugins.filter import vhosts
-from ansible_collections.ocpizza.cutover.plugins.module_utils import vhost_edit
+from ansible_collections.ocpizza.cutover.plugins.module_utils import nginx_valve, vhost_edit
 
 CONTENT = "<VirtualHost *:80>\r\nServerName café.example\r\n</VirtualHost>\n"
 
@@ -19,3 +19,27 @@ def test_files_that_were_read_come_out_without_the_include() -> None:
     assert edited != CONTENT
     slurped = [{"item": "/etc/a.conf", "content": base64.b64encode(edited.encode()).decode()}]
     assert vhosts.without_include(slurped, "/etc/x.conf") == [{"path": "/etc/a.conf", "content": CONTENT}]
+
+
+def test_files_of_nginx_get_the_valve_and_lose_it_again() -> None:
+    shop = "server {\nlocation / { proxy_pass http://café; }\nlocation /a { proxy_pass http://b; }\n}\n"
+    texts = {"/a": shop, "/b": "server {\n}\n", "/shared": "proxy_pass http://c;\n"}
+    held = {"line": 2, "file": "/a", "problem": "", "beside": ""}
+    found = {
+        "vhosts": [{"file": "/a", "line": 1}, {"file": "/b", "line": 1}],
+        "passes": [held, {**held, "line": 3, "problem": "goes elsewhere"}, {**held, "line": 1, "file": "/shared"}],
+    }
+
+    def slurped(files: dict[str, str]) -> list[dict[str, str]]:
+        return [
+            {"item": path, "content": base64.b64encode(text.encode()).decode()} for path, text in sorted(files.items())
+        ]
+
+    edited = {each["path"]: each["content"] for each in vhosts.with_nginx_valve(slurped(texts), "shop", found)}
+    assert edited["/a"] == nginx_valve.add(shop, "shop", [1], {2: ""}, True)
+    assert edited["/b"] == nginx_valve.add(texts["/b"], "shop", [1], {}, False)
+    assert edited["/shared"] == nginx_valve.add(texts["/shared"], "shop", [], {1: ""}, False)
+    again = {each["path"]: each["content"] for each in vhosts.with_nginx_valve(slurped(edited), "shop", found)}
+    assert again == edited
+    out = {each["path"]: each["content"] for each in vhosts.without_nginx_valve(slurped(edited), "shop")}
+    assert out == texts

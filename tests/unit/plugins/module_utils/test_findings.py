@@ -53,6 +53,7 @@ HEALTHY = {
             },
         },
         "web": {
+            "server": "apache",
             "config": "/etc/apache2/apache2.conf",
             "modules": ["proxy", "proxy_http", "rewrite"],
             "available": [],
@@ -141,7 +142,7 @@ CASES = [
     ("site.address_not_ip", ["site", "target_address"], "web.pizza.fr", "site_target_address is 'web.pizza.fr'"),
     ("site.address_not_ip", ["site", "database_address"], "", "site_database_address is ''"),
     ("site.address_not_ip", ["site", "addresses", "old"], "old", "site_address of old is 'old'"),
-    ("web.no_apache", ["source", "web", "config"], "", "apache2.conf"),
+    ("web.no_server", ["source", "web", "config"], "", "apache2.conf"),
     ("web.modules_missing", ["source", "web", "modules"], ["proxy"], "proxy_http, rewrite"),
     ("vhost.missing", ["source", "web", "domains", "pizza.test"], [], "pizza.test"),
     ("vhost.twice", ["source", "web", "domains", "pizza.test"], [PLACE, dict(PLACE, line=9)], "a.conf:9"),

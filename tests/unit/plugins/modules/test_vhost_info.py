@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import nginx_valve
 from ansible_collections.ocpizza.cutover.plugins.modules import vhost_info
 from tests.unit.plugins.fakes import ModuleFailedError, run_module
 
@@ -130,3 +131,67 @@ def test_red_hats_folder_of_the_main_file_is_not_the_root(house: House) -> None:
 def test_odd_bytes_in_a_comment_do_no_harm(house: House) -> None:
     house.site.write_bytes(b"# caf\xe9\n" + SITE.encode())
     assert [vhost["line"] for vhost in house.run()["vhosts"]] == [2, 11]
+
+
+class NginxHouse:
+    def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.house = house
+        folder = house.folder.parent / "nginx"
+        folder.mkdir()
+        self.config = folder / "nginx.conf"
+        self.site = folder / "shop"
+        self.config.write_text(
+            "events { worker_connections 768; }\nhttp {\nproxy_set_header Host $host;\n"
+            f"include {self.site};\nserver {{ server_name annex.test; }}\n}}\n"
+        )
+        self.site.write_text("server {\nserver_name shop.test;\nlocation / { proxy_pass http://127.0.0.1:8000; }\n}\n")
+        monkeypatch.setattr(vhost_info, "NGINX_CONFIGS", (str(self.config),))
+
+    def run(self, **more: Any) -> dict[str, Any]:
+        return self.house.run(**{"upstream": "127.0.0.1:8000", "valve": "shop", **more})
+
+
+@pytest.fixture
+def nginx(house: House, monkeypatch: pytest.MonkeyPatch) -> NginxHouse:
+    return NginxHouse(house, monkeypatch)
+
+
+def test_the_server_with_virtual_hosts_for_the_domains_is_taken(nginx: NginxHouse) -> None:
+    assert nginx.run()["server"] == "apache"
+    assert nginx.run(server="nginx")["server"] == "nginx"
+    assert nginx.run(config=str(nginx.config))["server"] == "nginx"
+    assert nginx.run(domains=["none.test"])["server"] == "apache"
+    nginx.house.site.write_text("")
+    assert nginx.run()["server"] == "nginx"
+    nginx.house.config.unlink()
+    assert nginx.run(domains=["none.test"])["server"] == "nginx"
+    assert (nginx.run(server="apache")["server"], nginx.run(server="apache")["config"]) == ("", "")
+
+
+def test_the_servers_of_nginx_and_what_they_pass_on(nginx: NginxHouse) -> None:
+    result = nginx.run(server="nginx")
+    assert result["domains"] == {"shop.test": [{"file": str(nginx.site), "line": 1, "listen": ["*:80"]}]}
+    assert [vhost["names"] for vhost in result["others"]] == [["annex.test"]]
+    assert [(place["line"], place["problem"]) for place in result["passes"]] == [(3, "")]
+    assert (result["limits"], result["valve_files"]) == ({"worker_connections": "768"}, [])
+    assert set(result) == set(nginx.house.run())
+
+
+def test_headers_may_be_secrets_and_are_told_when_asked_for(nginx: NginxHouse) -> None:
+    assert nginx.run(server="nginx")["passes"][0]["headers"] == []
+    assert nginx.run(server="nginx", headers=True)["passes"][0]["headers"] == [["Host", "$host"]]
+
+
+def test_a_valve_that_is_there_changes_nothing_of_what_is_told(nginx: NginxHouse) -> None:
+    before = nginx.run(server="nginx")
+    nginx.site.write_text(nginx_valve.add(nginx.site.read_text(), "shop", [1], {3: ""}, True))
+    assert nginx.run(server="nginx") == {**before, "valve_files": [str(nginx.site)]}
+    assert nginx.run(server="nginx", valve="")["passes"][0]["problem"] == "has a variable"
+
+
+def test_a_configuration_of_nginx_that_is_named_and_not_there_fails(nginx: NginxHouse) -> None:
+    with pytest.raises(ModuleFailedError) as raised:
+        nginx.run(config="/none/nginx.conf")
+    assert str(raised.value) == (
+        "nginx's configuration cannot be read, /none/nginx.conf: No such file or directory. Run the task as root."
+    )

@@ -1,0 +1,129 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of the source's web server stands in the way of a move, decided from facts alone."""
+
+from typing import Any, Dict, Iterator
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import INHIBITOR, WARNING, Finding, join
+
+NEEDED_MODULES = ("proxy", "proxy_http", "rewrite")
+SERVERS = {"apache": "Apache", "nginx": "nginx"}
+
+
+def decide(facts: Dict[str, Any]) -> Iterator[Finding]:
+    """Why the source's web server could not hold the site's requests."""
+    web = facts["source"]["web"]
+    if not web["config"]:
+        yield Finding(
+            "web.no_server",
+            INHIBITOR,
+            "There is no web server on the source that could hold requests",
+            "None of /etc/apache2/apache2.conf, /etc/httpd/conf/httpd.conf and /etc/nginx/nginx.conf is there.",
+            "Set discovery_config to the main configuration file.",
+        )
+        return
+    for finding in _apache(facts) if web["server"] == "apache" else _nginx(web):
+        yield finding
+    for domain, places in sorted(web["domains"].items()):
+        if not places:
+            yield Finding(
+                "vhost.missing",
+                INHIBITOR,
+                "A domain has no virtual host",
+                "No virtual host of {0} is named for {1}.".format(web["config"], domain),
+                "Correct site_domains, or add the name to its virtual host on the source.",
+            )
+        seen = {}  # type: Dict[str, str]
+        for place in places:
+            where = "{0}:{1}".format(place["file"], place["line"])
+            for listen in place["listen"]:
+                if seen.setdefault(listen, where) == where:
+                    continue
+                yield Finding(
+                    "vhost.twice",
+                    INHIBITOR,
+                    "A domain has two virtual hosts",
+                    "{0} on {1} is in {2} and in {3}; {4} uses the first.".format(
+                        domain, listen, seen[listen], where, SERVERS[web["server"]]
+                    ),
+                    "Take the name out of the one that is not used.",
+                )
+                break
+
+
+def _apache(facts: Dict[str, Any]) -> Iterator[Finding]:
+    web = facts["source"]["web"]
+    missing = [name for name in NEEDED_MODULES if name not in web["modules"] and name not in web["available"]]
+    if missing:
+        yield Finding(
+            "web.modules_missing",
+            INHIBITOR,
+            "Apache cannot pass requests on",
+            "Modules that are neither loaded nor on the disk: {0}.".format(join(missing)),
+            "Install the package that brings them.",
+        )
+    loadable = [name for name in NEEDED_MODULES if name not in web["modules"] and name in web["available"]]
+    if loadable:
+        yield Finding(
+            "web.modules_not_loaded",
+            WARNING,
+            "Apache has to load modules",
+            "{0} will be loaded when the valve is put in place, with a graceful reload.".format(join(loadable)),
+            "Run a2enmod {0} in a quiet hour beforehand.".format(" ".join(loadable)),
+        )
+    near = float(facts["site"]["near_seconds"])
+    if near <= web["keep_alive_s"]:
+        yield Finding(
+            "web.keep_alive_long",
+            WARNING,
+            "Apache keeps idle connections longer than is waited for",
+            "KeepAliveTimeout is {0:g} s and site_near_seconds {1:g} s: a client whose idle connection Apache closes "
+            "when requests are held, just as it sends one, sees an error.".format(web["keep_alive_s"], near),
+            "Set site_near_seconds to more than {0:g}.".format(web["keep_alive_s"]),
+        )
+    upstream = facts["site"].get("upstream", "")
+    addresses = [address for vhost in web["vhosts"] for address in vhost["upstreams"]]
+    if addresses and upstream and not any(_same_upstream(address, upstream) for address in addresses):
+        yield Finding(
+            "vhost.upstream_differs",
+            INHIBITOR,
+            "The site's requests go elsewhere than expected",
+            "site_upstream is {0}, the virtual hosts pass on to {1}.".format(upstream, join(addresses)),
+            "Set site_upstream to where the application listens.",
+        )
+
+
+def _nginx(web: Dict[str, Any]) -> Iterator[Finding]:
+    if web["missing"]:
+        yield Finding(
+            "web.unread",
+            INHIBITOR,
+            "nginx's configuration could not be read to its end",
+            "What it passes on may be more than was found: {0}.".format(join(web["missing"])),
+            "See what 'nginx -t' says of that place; where it is content, look at the site's own files and waive this.",
+        )
+    if web["vhosts"] and not web["passes"]:
+        yield Finding(
+            "vhost.pass_missing",
+            INHIBITOR,
+            "nginx passes none of the site's requests on",
+            "No server of {0} that serves {1} has a proxy_pass; there is nothing to hold.".format(
+                web["config"], join(sorted(web["domains"]))
+            ),
+            "Correct site_domains, or discovery_config.",
+        )
+    for place in web["passes"]:
+        if place["problem"]:
+            yield Finding(
+                "vhost.pass_not_held",
+                INHIBITOR,
+                "Requests of the site cannot be held",
+                "{0}:{1}: '{2}' {3}.".format(place["file"], place["line"], place["directive"], place["problem"]),
+                place["remedy"],
+            )
+
+
+def _same_upstream(address: str, upstream: str) -> bool:
+    rest = address.split("://", 1)[-1].split("/", 1)[0]
+    return rest.replace("localhost", "127.0.0.1") == upstream.replace("localhost", "127.0.0.1")
