@@ -48,6 +48,7 @@ class Valve(NamedTuple):
 def raise_flag(valve: Valve, flag: str) -> None:
     """Make the flag's file; world-readable, for the web server looks for it under its own user."""
     descriptor = os.open(valve.path(flag), os.O_CREAT | os.O_WRONLY, 0o644)
+    os.fchmod(descriptor, 0o644)
     os.close(descriptor)
 
 

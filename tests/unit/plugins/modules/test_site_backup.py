@@ -4,10 +4,8 @@
 """The backup: made when one is due, kept when it is complete, never half."""
 
 import json
-import os
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +59,8 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    mask = os.umask(0o022)
-    yield House(tmp_path, monkeypatch)
-    os.umask(mask)
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    return House(tmp_path, monkeypatch)
 
 
 def test_a_backup_is_made_once(house: House) -> None:
