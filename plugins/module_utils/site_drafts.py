@@ -80,8 +80,10 @@ def _site(application: Found, vhosts: Sequence[Found], domains: List[str], taken
         )
     if not domains:
         site["open"].append("no virtual host names a domain of it")
-    if any(vhost["server"] != "apache" for vhost in vhosts):
-        site["open"].append("the web server in front of it is nginx; the switchover holds requests at Apache")
+    servers = sorted({vhost["server"] for vhost in vhosts})
+    site["web_server"] = servers[0] if len(servers) == 1 else ""
+    if len(servers) > 1:
+        site["open"].append("both Apache and nginx pass requests on to it; the switchover holds them at one")
     paths = [path for vhost in vhosts for path in (*vhost["aliases"], *vhost["excluded"])]
     site["prefixes"] = sorted({"/" + path.strip("/") + "/" for path in paths if re.match(r"/[\w./-]+\Z", path)})
     text = "{0}: its files do not come along; nginx_sites can unpack an archive of them"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from ansible_collections.ocpizza.cutover.plugins.filter import site_drafts
 from ansible_collections.ocpizza.cutover.plugins.module_utils import site_drafts as drafting
 
@@ -73,6 +75,7 @@ def test_a_site_that_can_be_moved() -> None:
         ["shop.example", "www.shop.example"],
         "127.0.0.1:8000",
     )
+    assert site["web_server"] == "apache"
     assert site["prefixes"] == ["/media/", "/static/"]
     assert site["engines"] == {"mariadb": ["shop"]}
     assert (site["account"], site["password"]) == ("shop", "{{ secret_database_password }}")
@@ -104,6 +107,16 @@ def test_a_site_that_can_be_moved() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("servers", "chosen", "said"), [(("nginx",), "nginx", False), (("apache", "nginx"), "", True), ((), "", False)]
+)
+def test_where_a_site_s_requests_are_held(servers: tuple[str, ...], chosen: str, said: bool) -> None:
+    vhosts = [vhost(f"{server}.shop.example", server=server) for server in servers]
+    (site,) = FILTERS["site_drafts"](server((application(), vhosts)))["sites"]
+    told = "both Apache and nginx pass requests on to it; the switchover holds them at one" in site["open"]
+    assert (site["web_server"], told) == (chosen, said)
+
+
 def test_what_stands_in_the_way_of_a_site() -> None:
     odd = application(listens="/run/shop.sock", databases=[], options={}, repository={}, environment=[], settings={})
     (site,) = FILTERS["site_drafts"](server((odd, [vhost("*.shop.example", server="nginx")])))["sites"]
@@ -111,7 +124,6 @@ def test_what_stands_in_the_way_of_a_site() -> None:
     assert site["open"] == [
         "the application listens on /run/shop.sock; the switchover wants an address and a port",
         "no virtual host names a domain of it",
-        "the web server in front of it is nginx; the switchover holds requests at Apache",
         "/media/: its files do not come along; nginx_sites can unpack an archive of them",
         "/static/: its files do not come along; nginx_sites can unpack an archive of them",
         "gunicorn_source: it cannot be told from the server",
