@@ -92,6 +92,13 @@ def queries(databases: Sequence[str], site: str = "", mariadb: bool = False) -> 
     )
     if mariadb:
         found += copyover_findings.queries(lambda column: named(column, databases))
+    else:
+        found += [
+            "SELECT JSON_ARRAY('setting','gtids_tagged',"
+            "IF(@@GLOBAL.gtid_executed REGEXP ':[[:space:]]*[a-z_]','ON','OFF'))",
+            "SELECT JSON_ARRAY('setting','replicas',CAST(COUNT(*) AS CHAR)) FROM performance_schema.threads "
+            "WHERE PROCESSLIST_COMMAND LIKE 'Binlog Dump%'",
+        ]
     if site:
         found.append(
             "SELECT JSON_ARRAY('fence table',TABLE_SCHEMA) FROM information_schema.TABLES WHERE TABLE_NAME='fence' "

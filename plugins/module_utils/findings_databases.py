@@ -408,7 +408,25 @@ def _binary_log_of_mysql(settings: Dict[str, str]) -> Iterator[Finding]:
                     name, wanted
                 ),
             )
-    if settings.get("gtid_mode", "ON") != "ON":
+    if settings.get("gtids_tagged", "OFF") != "OFF":
+        yield Finding(
+            "database.gtids_tagged",
+            INHIBITOR,
+            "The source's changes cannot be followed",
+            "gtid_executed holds GTIDs with tags; the reader of the binary log knows those without.",
+            "Have no application set gtid_next to AUTOMATIC:tag; load a dump into a new server of the same version "
+            "without its GTIDs, and move that one.",
+        )
+    if settings.get("gtid_mode", "ON") != "ON" and settings.get("replicas", "0") != "0":
+        yield Finding(
+            "database.gtids_off_replicas",
+            INHIBITOR,
+            "The source's replicas would stop when GTIDs are turned on",
+            "gtid_mode is {0} and {1} replicas are connected.".format(settings["gtid_mode"], settings["replicas"]),
+            "Turn GTIDs on yourself, step by step on the source and on each replica, as MySQL's manual has it; "
+            "then run this again.",
+        )
+    elif settings.get("gtid_mode", "ON") != "ON":
         yield Finding(
             "database.gtids_off",
             INFO,

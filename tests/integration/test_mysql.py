@@ -85,6 +85,7 @@ INSERT INTO keyless VALUES (1, 'x'), (1, 'x'), (2, NULL);
 INSERT INTO vectors VALUES (1, TO_VECTOR('[1,2,3,4]'))
 """
 TABLES = 6
+GTIDS = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 CLEAN = """
 DROP DATABASE IF EXISTS cutover_oc_shop;
 DROP DATABASE IF EXISTS neighbour;
@@ -193,28 +194,40 @@ def target(pair: Pair) -> Iterator[MySQL]:
     database.connection.close()
 
 
-def told(source: MySQL) -> dict[str, Any]:
+def told(source: MySQL, gtids: str = "@@GLOBAL.gtid_executed") -> dict[str, Any]:
     """What the check learns of the database."""
     lines = [
         str(value)
         for query in database_facts.queries([NAME])[1:]
-        for row in source.rows(query)
+        for row in source.rows(query.replace("@@GLOBAL.gtid_executed", gtids))
         for value in row.values()
     ]
-    found: dict[str, Any] = database_facts.parse("\n".join(lines), [NAME])["databases"][NAME]
-    return found
+    return database_facts.parse("\n".join(lines), [NAME])
 
 
 def test_what_the_check_learns(source: MySQL, target: MySQL) -> None:
     source.rows(f"CREATE TABLE {D}.old (a INT) ENGINE=MyISAM")
     try:
-        found = told(source)
+        found = told(source)["databases"][NAME]
         assert (found["vectors"], found["events_enabled"]) == (["vectors"], ["tick"])
         assert (found["engines"]["MyISAM"], found["without_key"]) == (["old"], ["old"])
         with pytest.raises(SeedFailed, match=r"old is MyISAM\. ALTER TABLE"):
             seed_mysql.refuse(source)
     finally:
         source.rows(f"DROP TABLE {D}.old")
+
+
+@pytest.mark.parametrize(
+    ("gtids", "tagged"),
+    [
+        ("@@GLOBAL.gtid_executed", "OFF"),
+        (f"'{GTIDS}:1-3:7'", "OFF"),
+        (f"'{GTIDS}:1-3:nightly:1,\n{GTIDS}:4'", "ON"),
+        (f"'{GTIDS}:_x:1'", "ON"),
+    ],
+)
+def test_the_check_sees_tagged_gtids_and_replicas(source: MySQL, gtids: str, tagged: str) -> None:
+    assert told(source, gtids)["settings"] == {"gtids_tagged": tagged, "replicas": "0"}
 
 
 def test_prepare_needs_no_restart(source: MySQL, target: MySQL) -> None:
@@ -286,6 +299,7 @@ def test_both_links(pair: Pair, source: MySQL, target: MySQL) -> None:
     assert source.marked(target.server()) == "0" * 32
     assert target.marked(source.server()) == "1" * 32
     assert target.rows("SELECT * FROM neighbour.t") == [], "only the site's databases come"
+    assert told(source)["settings"]["replicas"] == "1"
     run(source.connection, f"UPDATE {D}.{Q} SET g = 1 WHERE g = 0", f"UPDATE {D}.{Q} SET g = -0e0 WHERE g = 1")
     assert target.wait_for(source.mark("2" * 32), 10)
     assert difference(pair) == ""
