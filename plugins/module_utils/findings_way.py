@@ -11,9 +11,12 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import INH
 def decide(facts: Dict[str, Any]) -> Iterator[Finding]:
     """Why the address could not go over; a site that stays behind the source's proxy has nothing to fear."""
     way = facts.get("way") or {}
-    if way.get("kind") == "failover-ip":
-        for finding in _failover_ip(way):
-            yield finding
+    for finding in {"failover-ip": _failover_ip, "dns": _dns}.get(way.get("kind", ""), _nothing)(way):
+        yield finding
+
+
+def _nothing(_way: Dict[str, Any]) -> Iterator[Finding]:
+    return iter(())
 
 
 def _failover_ip(way: Dict[str, Any]) -> Iterator[Finding]:
@@ -116,3 +119,72 @@ def _neighbourhood(way: Dict[str, Any]) -> Iterator[Finding]:
 
 def _mac(digits: str) -> str:
     return ":".join(digits[place : place + 2] for place in range(0, len(digits), 2))
+
+
+def _dns(way: Dict[str, Any]) -> Iterator[Finding]:
+    for role, key, title, remedy in (
+        (
+            "authoritative",
+            "way.dns_not_checked",
+            "An authoritative name server could not be asked",
+            "Mend that server, or name those that are in way_authoritative.",
+        ),
+        (
+            "resolver",
+            "way.dns_resolver_silent",
+            "A resolver could not be asked",
+            "Take it out of way_resolvers, or let the controller reach it.",
+        ),
+    ):
+        silent = [one for one in way["answers"] if one["role"] == role and one["reason"]]
+        if silent:
+            yield Finding(
+                key,
+                INHIBITOR,
+                title,
+                join(
+                    [
+                        "{0} {1} at {2}: {3}".format(one["name"], one["type"], one["server"], one["reason"])
+                        for one in silent
+                    ]
+                ),
+                remedy,
+            )
+    for role, key, title, remedy in (
+        (
+            "authoritative",
+            "way.dns_differs",
+            "The domains do not point to the source",
+            "Correct way_names or way_old; an alias (CNAME) is left out, the name that it leads to is named.",
+        ),
+        (
+            "resolver",
+            "way.dns_resolver_differs",
+            "A resolver says something else than the zone",
+            "Its clients do not come to the source today and would not follow the records. Find out who changes its "
+            "answers, or take it out of way_resolvers.",
+        ),
+    ):
+        wrong = [
+            text for text in way["problems"] if (" at the authoritative server " in text) == (role == "authoritative")
+        ]
+        if wrong:
+            yield Finding(key, INHIBITOR, title, join(wrong) + ".", remedy)
+    if way["refused"]:
+        yield Finding(
+            "way.dns_no_update",
+            INHIBITOR,
+            "The records cannot be changed",
+            "{0} answers a signed question: {1}.".format(way["server"], join(way["refused"])),
+            "Correct way_server, way_zone or the key in way_key_file, or let the server take updates with that key.",
+        )
+    ttl, wanted = int(way["ttl"]), int(way["wanted_ttl"])
+    if ttl > wanted:
+        yield Finding(
+            "way.dns_lifetime",
+            WARNING,
+            "Resolvers keep the records for long",
+            "Their lifetime (TTL) is {0} s. replicate.yml lowers it to {1} s, the cutover waits until {0} s have passed"
+            " since then.".format(ttl, wanted),
+            "Run replicate.yml at least that long before the cutover.",
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 
+from tests.lab import names
 from tests.lab.docker import docker, execute
 from tests.lab.hosts import HOSTS, OLD, Lab
 
@@ -32,9 +33,12 @@ def address_of(lab: Lab, host: str) -> str:
 
 
 def give_addresses(lab: Lab) -> None:
-    """The old server has the address that moves beside its own, and may change its network as a real one may."""
+    """What the site is found by: an address of the old server's that can move, or names."""
+    if lab.way == "dns":
+        names.serve_names(lab, address_of(lab, OLD))
     if lab.way != "failover-ip":
         return
+    # As on a real server, its network may be changed.
     prefix = ipaddress.ip_network(network_of(lab)).prefixlen
     execute(_container(lab, OLD), "mount", "-o", "remount,rw", "/proc/sys")
     execute(_container(lab, OLD), "ip", "address", "replace", f"{failover_address(lab)}/{prefix}", "dev", "eth0")
@@ -57,6 +61,9 @@ def where_clients_go(lab: Lab) -> list[str]:
     """Where traffic goes, as its arguments."""
     if lab.way == "proxy":
         return [f"--url={lab.url(80)}"]
+    if lab.way == "dns":
+        found_by = [f"--resolver={resolver}" for resolver in names.resolvers(lab)]
+        return [f"--url=http://{address_of(lab, OLD)}", *found_by, f"--within={network_of(lab)}"]
     return [
         f"--url=http://{failover_address(lab)}",
         f"--neighbour-url=http://{address_of(lab, OLD)}",

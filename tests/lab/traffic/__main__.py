@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from tests.lab.traffic.http import Client, Server
 from tests.lab.traffic.ledger import Ledger
 from tests.lab.traffic.load import Control, Stream
+from tests.lab.traffic.names import Resolvers
 from tests.lab.traffic.readback import READERS, Database, Findings, Places, read_back
 from tests.lab.traffic.sites import Annex, OcPizza
 from tests.lab.traffic.timeline import (
@@ -70,6 +71,7 @@ def parse(arguments: list[str]) -> Plan:
     parser.add_argument("--ca", type=Path, help="certificate authority for an https URL")
     parser.add_argument("--neighbour", default="", help="domain of the second site; empty for none")
     parser.add_argument("--neighbour-url", default="", help="where that one is, if elsewhere")
+    parser.add_argument("--resolver", action="append", default=[], help="address:port; --host is then looked up there")
     parser.add_argument("--within", default="127.0.0.0/8", help="the network in which addresses must be")
     parser.add_argument("--neighbour-rate", type=float, default=5)
     parser.add_argument("--rate", type=float, default=60, help="requests a second")
@@ -257,7 +259,8 @@ def _server(parser: argparse.ArgumentParser, url: str, host: str, given: argpars
             f"{url}: traffic goes to a loopback address only, or within the lab's network, as http://127.0.0.1:22080"
         )
     tls = ssl.create_default_context(cafile=given.ca) if parts.scheme == "https" else None
-    return Server(parts.hostname or "", parts.port or (443 if tls else 80), host, tls)
+    find = Resolvers(given.resolver, host, given.within).find if given.resolver else None
+    return Server(parts.hostname or "", parts.port or (443 if tls else 80), host, tls, find)
 
 
 def _database(command: str, query: str) -> Database | None:
