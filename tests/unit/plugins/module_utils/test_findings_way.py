@@ -108,3 +108,59 @@ def test_a_site_that_stays_behind_the_proxy_has_nothing_to_fear() -> None:
 )
 def test_what_stands_in_the_way_of_a_failover_address(change: tuple[str, Any], key: str, reason: str) -> None:
     assert decide(change) == [(key, reason)]
+
+
+ANSWER = {"name": "shop.test", "type": "A", "server": "192.0.2.53", "role": "authoritative", "ttl": 60, "reason": ""}
+DNS: dict[str, Any] = {
+    "kind": "dns",
+    "server": "192.0.2.53",
+    "wanted_ttl": "60",
+    "ttl": "60",
+    "answers": [ANSWER, dict(ANSWER, server="192.0.2.54", role="resolver")],
+    "problems": [],
+    "refused": [],
+}
+
+
+def test_names_that_can_move_have_no_finding() -> None:
+    assert list(findings_way.decide({"way": DNS})) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "reason"),
+    [
+        (
+            {"answers": [dict(ANSWER, reason="no answer within 3 s")]},
+            "way.dns_not_checked",
+            "shop.test A at 192.0.2.53: no answer within 3 s",
+        ),
+        (
+            {"answers": [ANSWER, dict(ANSWER, server="192.0.2.54", role="resolver", reason="it answers SERVFAIL")]},
+            "way.dns_resolver_silent",
+            "shop.test A at 192.0.2.54: it answers SERVFAIL",
+        ),
+        (
+            {"problems": ["shop.test A at the authoritative server 192.0.2.53 is 10.6.6.6 for another 60 s"]},
+            "way.dns_differs",
+            "shop.test A at the authoritative server 192.0.2.53 is 10.6.6.6 for another 60 s.",
+        ),
+        (
+            {"problems": ["shop.test A at the resolver 192.0.2.54 is 10.6.6.6 for another 60 s"]},
+            "way.dns_resolver_differs",
+            "shop.test A at the resolver 192.0.2.54 is 10.6.6.6 for another 60 s.",
+        ),
+        (
+            {"refused": ["TSIG update error (PeerBadKey): not known"]},
+            "way.dns_no_update",
+            "192.0.2.53 answers a signed question: TSIG update error (PeerBadKey): not known.",
+        ),
+        (
+            {"ttl": "3600"},
+            "way.dns_lifetime",
+            "Their lifetime (TTL) is 3600 s. replicate.yml lowers it to 60 s, the cutover waits until 3600 s have "
+            "passed since then.",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_of_names(change: dict[str, Any], key: str, reason: str) -> None:
+    assert [(one.key, one.reason) for one in findings_way.decide({"way": {**DNS, **change}})] == [(key, reason)]
