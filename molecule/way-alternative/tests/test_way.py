@@ -7,8 +7,8 @@ def test_the_records_have_their_address_and_lifetime_again(machines):
         "dig +noall +answer @127.0.0.1 shop.test A www.shop.test A www.shop.test AAAA"
     )
     assert [line.split() for line in told.splitlines()] == [
-        ["shop.test.", "8", "IN", "A", old],
-        ["www.shop.test.", "8", "IN", "A", old],
+        ["shop.test.", "600", "IN", "A", old],
+        ["www.shop.test.", "600", "IN", "A", old],
     ]
 
 
