@@ -385,14 +385,15 @@ def main(arguments: List[str]) -> int:
     parser = argparse.ArgumentParser(prog="agent.pyz")
     parser.add_argument(
         "operation",
-        choices=["switchover", "switchover-watchdog", "restart", "restart-watchdog", "seed", "relay"],
+        choices=["switchover", "switchover-watchdog", "restart", "restart-watchdog", "recover", "seed", "relay"],
     )
     parser.add_argument("plan")
     options = parser.parse_args(arguments)
     plan = read_json(options.plan)
-    unwatched: Dict[str, Callable[[Plan], None]] = {
+    unwatched: Dict[str, Callable[[Plan], object]] = {
         "switchover-watchdog": watch_switchover,
         "restart-watchdog": watch_restart,
+        "recover": finish_earlier,
         "relay": run_relay,
     }
     if options.operation in unwatched:

@@ -570,6 +570,16 @@ def test_the_same_command_begins_anew_where_none_was(switching: House) -> None:
     assert "released" in switching.calls
 
 
+def test_a_restart_of_the_source_opens_what_was_closed(switching: House) -> None:
+    valve.Decision(switching.valve).claim("open", "target")
+    switching.source.closed, switching.target.closed = True, True
+    assert switching.main("recover") == 0
+    assert (switching.source.closed, switching.target.closed) == (False, True)
+    # Nothing more: a person gives the command again.
+    assert "released" not in switching.calls
+    assert not os.path.exists(switching.plan["result"])
+
+
 def test_a_decision_for_the_other_side_is_an_old_one(switching: House) -> None:
     valve.Decision(switching.valve).claim("open", "source")
     switching.main("switchover")
