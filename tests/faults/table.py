@@ -346,7 +346,7 @@ def _surroundings() -> Iterator[Fault]:
 
 
 def _machines() -> Iterator[Fault]:
-    for moment in (NEAR, CATCH_UP):
+    for moment in (NEAR, CATCH_UP, OPEN):
         yield Fault(
             f"source-restarted-{_slug(moment)}",
             "the source loses its power",
@@ -355,7 +355,7 @@ def _machines() -> Iterator[Fault]:
             AS_BEFORE,
             excused=OWN_MACHINE,
         )
-    for moment in (OPEN, SETTLED):
+    for moment in (RELEASE, SETTLED):
         yield Fault(
             f"source-restarted-{_slug(moment)}",
             "the source loses its power",
