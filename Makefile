@@ -19,7 +19,7 @@ MIGRATIONS := migrate-mariadb migrate-mysql migrate-postgresql
 WIDENING := tests/integration/test_widening.py
 COPYING := tests/integration/test_copyover.py
 
-.PHONY: help setup images lab demo interrupt bench engines test lint docs unit molecule integration down clean
+.PHONY: help setup images lab demo interrupt faults bench engines test lint docs unit molecule integration down clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -49,6 +49,9 @@ demo: images  ## one complete migration under traffic: build/demo/report.json
 
 interrupt: images  ## the controller killed in every phase, the same command goes on: build/interrupt/report.json
 	@python -m tests.lab.interrupt
+
+faults: images  ## faults under traffic: build/faults/report.json; FAULTS="key key" for some, SEED=n WALK=seconds at random
+	@python -m tests.faults
 
 bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), proof (beside plain reading) or copy, ROWS=; survey (500 virtual hosts, 200 databases)
 	@PYTHONPATH=build/collections:. python -m tests.bench.$(BENCH) --rows $(ROWS)

@@ -99,6 +99,9 @@ def start_watchdog(plan: Plan, plan_path: str, operation: str) -> watchdog.Leash
             "systemd-run",
             "--quiet",
             "--collect",
+            "--property=Restart=on-failure",
+            "--property=RestartSec=0.2",
+            "--property=StartLimitIntervalSec=0",
             "--unit={0}".format(plan["watchdog_unit"]),
             sys.executable,
             os.path.abspath(sys.argv[0]),
@@ -169,8 +172,31 @@ def copied_pair(plan: Plan, engine: str) -> Pair:
     return Pair(origin, destination, lambda _changed: {}, None, replicates=False)
 
 
+def finish_earlier(plan: Plan) -> Dict[str, Any]:
+    """Undo what a switchover left that ended and its watchdog with it, or finish it: its result then, else {}.
+
+    Where it had opened a database the way is forward, for rows may be there already.
+    """
+    origin, destination = sides_of(plan)
+    (the_valve,) = valve.valves_from([plan["valve"]])
+    decision = valve.Decision(the_valve)
+    if decision.read() == "open" and decision.towards() == destination.name:
+        pairs = watched_pairs(plan)
+        if not all(pair.destination.is_closed() for pair in pairs):
+            return recover_switchover(plan, pairs, "an earlier switchover was interrupted after its decision")
+        for pair in pairs:
+            pair.origin.open()
+        decision.clear()
+    if valve.is_raised(the_valve, "hold") or valve.is_raised(the_valve, "valve"):
+        valve.release(the_valve, origin.name)
+    return {}
+
+
 def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
     """Open everything beforehand, then switch."""
+    finished = finish_earlier(plan)
+    if finished:
+        return finished
     origin, destination = sides_of(plan)
     copied = bool(plan.get("target_engines"))
     pairs = [(copied_pair if copied else make_pair)(plan, engine) for engine in sorted(plan["engines"])]
@@ -209,9 +235,12 @@ def next_proof(plan: Plan) -> str:
 
 
 def settle(plan: Plan, side: str) -> None:
-    """Write down where the site lives now, and where the next proof starts."""
+    """Write down where the site lives now, and where the next proof starts; the decision has been carried out."""
+    if os.path.exists(next_proof(plan)):
+        os.rename(next_proof(plan), plan["proof"])
     write_json(plan["state"], {"side": side, "since": journal.utc_now()})
-    os.rename(next_proof(plan), plan["proof"])
+    (the_valve,) = valve.valves_from([plan["valve"]])
+    valve.Decision(the_valve).clear()
 
 
 def refence(plan: Plan, side: str) -> str:
@@ -224,33 +253,47 @@ def refence(plan: Plan, side: str) -> str:
     return ""
 
 
-def watch_switchover(plan: Plan) -> None:
-    """Hold the watchdog's own connections ready, and recover where the owner does not come through."""
-    origin, destination = sides_of(plan)
-    pairs = [
+def watched_pairs(plan: Plan) -> List[Pair]:
+    """What the watchdog needs of the databases."""
+    return [
         Pair(
-            open_database(plan, engine, origin.name, 2.0),
-            open_database(plan, engine, destination.name, 2.0),
+            open_database(plan, engine, plan["origin"], 2.0),
+            open_database(plan, engine, plan["destination"], 2.0),
             lambda _changed: {},
             None,
             replicates=not plan.get("target_engines"),
         )
         for engine in sorted(plan["engines"])
     ]
+
+
+def recover_switchover(plan: Plan, pairs: List[Pair], reason: str) -> Dict[str, Any]:
+    """Recover, remember where the site is then, and leave the result."""
+    origin, destination = sides_of(plan)
     (the_valve,) = valve.valves_from([plan["valve"]])
+    outcome = switchover_recovery.recover(reason, plan, origin, destination, pairs, the_valve)
+    if outcome["outcome"] == "open":
+        settle(plan, destination.name)
+    elif plan.get("target_engines"):
+        outcome["reason"] += refence(plan, destination.name)
+    journal.append(plan["journal"], plan["phase"], "failed", text=outcome["reason"], step="watchdog", host=plan["host"])
+    write_json(plan["result"], outcome)
+    return outcome
 
-    def recover(reason: str) -> None:
-        outcome = switchover_recovery.recover(reason, plan, origin, destination, pairs, the_valve)
-        if outcome["outcome"] == "open":
-            settle(plan, destination.name)
-        elif plan.get("target_engines"):
-            outcome["reason"] += refence(plan, destination.name)
-        journal.append(
-            plan["journal"], plan["phase"], "failed", text=outcome["reason"], step="watchdog", host=plan["host"]
-        )
-        write_json(plan["result"], outcome)
 
-    watchdog.watch(plan["watchdog_socket"], recover)
+def watch_switchover(plan: Plan) -> None:
+    """Hold the watchdog's own connections ready, and recover where the owner does not come through."""
+    owner = watchdog.left_behind(plan["watchdog_socket"])
+    if owner:
+        watchdog.end_process(owner)
+        (the_valve,) = valve.valves_from([plan["valve"]])
+        # Back needs no database, and must not wait for one.
+        back = valve.Decision(the_valve).claim("abort") == "abort"
+        recover_switchover(plan, [] if back else watched_pairs(plan), "the watchdog was lost")
+        watchdog.forget(plan["watchdog_socket"])
+        return
+    pairs = watched_pairs(plan)
+    watchdog.watch(plan["watchdog_socket"], functools.partial(recover_switchover, plan, pairs))
 
 
 def run_restart(plan: Plan, plan_path: str) -> Dict[str, Any]:
@@ -282,6 +325,12 @@ def watch_restart(plan: Plan) -> None:
         journal.append(plan["journal"], plan["phase"], "failed", reason, "watchdog", plan["host"])
         write_json(plan["result"], {"outcome": "refused", "reason": reason, "by": "watchdog"})
 
+    owner = watchdog.left_behind(plan["watchdog_socket"])
+    if owner:
+        watchdog.end_process(owner)
+        recover("the watchdog was lost")
+        watchdog.forget(plan["watchdog_socket"])
+        return
     watchdog.watch(plan["watchdog_socket"], recover)
 
 
@@ -336,14 +385,15 @@ def main(arguments: List[str]) -> int:
     parser = argparse.ArgumentParser(prog="agent.pyz")
     parser.add_argument(
         "operation",
-        choices=["switchover", "switchover-watchdog", "restart", "restart-watchdog", "seed", "relay"],
+        choices=["switchover", "switchover-watchdog", "restart", "restart-watchdog", "recover", "seed", "relay"],
     )
     parser.add_argument("plan")
     options = parser.parse_args(arguments)
     plan = read_json(options.plan)
-    unwatched: Dict[str, Callable[[Plan], None]] = {
+    unwatched: Dict[str, Callable[[Plan], object]] = {
         "switchover-watchdog": watch_switchover,
         "restart-watchdog": watch_restart,
+        "recover": finish_earlier,
         "relay": run_relay,
     }
     if options.operation in unwatched:

@@ -11,7 +11,7 @@ import math
 import time
 from typing import Any, Callable, Dict, List, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import copyover, copyover_schema, journal
+from ansible_collections.ocpizza.cutover.plugins.module_utils import copyover, copyover_schema, journal, valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Switchover
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Refused
@@ -62,6 +62,7 @@ class CopyOver(Switchover):
         """Everything that must be so before a request is held; then the other side is emptied."""
         problems = self.valve_problems()
         self.decision.clear()
+        valve.prepare(self.valve)
         if not self.trial:
             raise Refused("; ".join([*problems, "there was no trial copy; run replicate.yml"]))
         if self.pair.destination.is_closed():

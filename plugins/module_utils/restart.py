@@ -104,6 +104,7 @@ class Restart:
                 raise Refused("the valve's socket {0}.socket does not listen".format(one.unit))
             if not valve.is_idle(one):
                 valve.rest(one)
+            valve.prepare(one)
         self.prepare()
         leash = self.make_leash()
         for one in self.valves:

@@ -152,6 +152,7 @@ class Switchover:
         """Everything that must be so before a single request is held. Unknown is failure."""
         problems = self.valve_problems()
         self.decision.clear()
+        valve.prepare(self.valve)
         for pair in self.pairs:
             problems += self.database_problems(pair)
             problems += self.room_problems(pair)
@@ -372,7 +373,7 @@ class Switchover:
     def open(self) -> None:
         """The point after which the way is forward: every database closes here before any opens there."""
         self.remaining()
-        if self.decision.claim("open") != "open":
+        if self.decision.claim("open", self.destination.name) != "open":
             raise Refused("the watchdog has released the site")
         for pair in self.pairs:
             pair.origin.close()

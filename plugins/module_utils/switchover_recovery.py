@@ -27,7 +27,7 @@ def recover(
 ) -> Dict[str, Any]:
     """What the watchdog does once the owner is gone: back where nothing was opened, else forward.
 
-    Held requests have reached neither side, so where the way forward fails too, back is still without loss.
+    Until the release requests have reached neither side, so where the way forward fails too, back is without loss.
     """
     outcome: Dict[str, Any] = {"reason": reason, "finished": journal.utc_now(), "by": "watchdog"}
     if valve.Decision(the_valve).claim("abort") == "abort":
@@ -38,7 +38,9 @@ def recover(
         outcome["outcome"] = "aborted"
         return outcome
     try:
-        outcome["refused_write"] = _finish(origin, destination, pairs)
+        # Where requests go there already, everything is open, and back would leave their writes behind.
+        if not _released(the_valve, destination):
+            outcome["refused_write"] = _finish(origin, destination, pairs)
         valve.release(the_valve, destination.name)
         outcome["outcome"] = "open"
     except Exception as error:
@@ -49,11 +51,19 @@ def recover(
                 undo()
             except Exception as failure:
                 outcome["reason"] += "; then {0}".format(words(failure))
+        # It is not to be carried out later, when the site has written here again.
+        valve.Decision(the_valve).clear()
         valve.release(the_valve, origin.name)
         outcome["outcome"] = "aborted"
     if outcome["outcome"] == "open":
         outcome["reason"] = "; then ".join([outcome["reason"], *fence_for_good(pairs, outcome)])
     return outcome
+
+
+def _released(the_valve: valve.Valve, destination: Side) -> bool:
+    """Whether new requests go to the destination; a restart of the host leaves only the one flag."""
+    there = valve.is_raised(the_valve, "moved") == (destination.name == "target")
+    return there and not valve.is_raised(the_valve, "valve")
 
 
 def _finish(origin: Side, destination: Side, pairs: Sequence[Pair]) -> str:

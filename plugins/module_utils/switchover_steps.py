@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a switchover tells: each step in the journal, the outcome in a file."""
 
+import contextlib
 import json
 import os
 import time
@@ -47,11 +48,12 @@ class Steps:
             journal.append(self.path, self.phase, host=self.host, **event)
 
     def flush(self) -> None:
-        """Write what was kept back."""
+        """Write what was kept back. The site has been released by then: a journal on a full disk changes nothing."""
         self.holding = False
-        for event in self.pending:
-            journal.append(self.path, self.phase, host=self.host, **event)
-        self.pending = []
+        pending, self.pending = self.pending, []
+        with contextlib.suppress(OSError):
+            for event in pending:
+                journal.append(self.path, self.phase, host=self.host, **event)
 
     def run(self, name: str, action: Callable[[], Any]) -> Any:
         """Run one step and keep its milliseconds."""

@@ -63,11 +63,22 @@ def is_raised(valve: Valve, flag: str) -> bool:
     return os.path.exists(valve.path(flag))
 
 
+def prepare(valve: Valve) -> None:
+    """Write now what a release needs: on a disk that is full by then it could not."""
+    for side, where in valve.targets.items():
+        with open(os.path.join(valve.runtime, "environment." + side), "w", encoding="utf-8") as stream:
+            stream.write("TARGET={0}\n".format(where))
+
+
 def choose(valve: Valve, side: str) -> None:
     """Name the side that held requests go to; systemd reads the file when the proxy starts."""
     path = os.path.join(valve.runtime, "environment")
-    with open(path + ".new", "w", encoding="utf-8") as stream:
-        stream.write("TARGET={0}\n".format(valve.targets[side]))
+    if not os.path.exists("{0}.{1}".format(path, side)):
+        prepare(valve)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path + ".new")
+    # A link takes no room.
+    os.symlink("environment." + side, path + ".new")
     os.rename(path + ".new", path)
 
 
@@ -173,7 +184,10 @@ def drain(
 
 
 class Decision:
-    """Which side won, decided once: whoever makes the file first has decided, process crash or not."""
+    """Which side won, decided once: whoever makes the link first has decided, process crash or not.
+
+    It is the target of a symbolic link, which is made whole or not at all, and on a full disk too.
+    """
 
     def __init__(self, valve: Valve) -> None:
         self.path = os.path.join(valve.state, "decision")
@@ -183,28 +197,34 @@ class Decision:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
 
-    def claim(self, outcome: str) -> str:
-        """Decide 'open' or 'abort' if nobody has; return what was decided."""
-        temporary = "{0}.{1}".format(self.path, os.getpid())
-        with open(temporary, "w", encoding="ascii") as stream:
-            stream.write(outcome)
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            os.link(temporary, self.path)
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(temporary)
+    def claim(self, outcome: str, side: str = "") -> str:
+        """Decide 'open', towards a side, or 'abort' if nobody has; return what was decided."""
+        with contextlib.suppress(FileExistsError):
+            os.symlink("{0} {1}".format(outcome, side), self.path)
+            self._keep()
         return self.read()
+
+    def _keep(self) -> None:
+        """Have a power cut leave the decision."""
+        folder = os.open(os.path.dirname(self.path), os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _words(self) -> List[str]:
+        try:
+            return os.readlink(self.path).split(" ")
+        except OSError:
+            return ["", ""]
 
     def read(self) -> str:
         """'open', 'abort', or '' while nobody has decided."""
-        try:
-            with open(self.path, encoding="ascii") as stream:
-                return stream.read()
-        except FileNotFoundError:
-            return ""
+        return self._words()[0]
+
+    def towards(self) -> str:
+        """The side that was decided to be opened."""
+        return self._words()[-1]
 
 
 def valves_from(plan: List[Dict[str, object]]) -> List[Valve]:

@@ -6,6 +6,9 @@
 The owner connects to the watchdog's socket before it holds anything, says ``hold INSTANT`` (monotonic
 seconds, the same clock in every process of a host) and in the end ``done``. Where the instant passes, or
 the owner's end of the socket closes without that word, the watchdog ends the owner and recovers.
+
+systemd starts a watchdog that is killed once more. It cannot reach its owner again, so it ends it, and recovers too:
+whose hold that is says a link beside the socket, which is there from the hold to its end.
 """
 
 import contextlib
@@ -56,9 +59,29 @@ def end_process(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def left_behind(path: str) -> int:
+    """The process whose hold another watchdog has left unwatched; 0 where there is none."""
+    try:
+        return int(os.readlink(path + ".owner"))
+    except (OSError, ValueError):
+        return 0
+
+
+def watches(path: str, pid: int) -> None:
+    """Note whose hold is watched. A link takes no room."""
+    forget(path)
+    os.symlink(str(pid), path + ".owner")
+
+
+def forget(path: str) -> None:
+    """Note that no hold is watched."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path + ".owner")
+
+
 def watch(
     path: str,
-    recover: Callable[[str], None],
+    recover: Callable[[str], object],
     patience: float = 60.0,
     end: Callable[[int], None] = end_process,
 ) -> str:
@@ -80,11 +103,18 @@ def watch(
     finally:
         listener.close()
         os.unlink(path)
-    return serve(connection, recover, end)
+    reason = serve(connection, recover, end, lambda pid: watches(path, pid))
+    forget(path)
+    return reason
 
 
-def serve(connection: socket.socket, recover: Callable[[str], None], end: Callable[[int], None]) -> str:
-    """Follow one owner's words until it is done or must be ended."""
+def serve(
+    connection: socket.socket,
+    recover: Callable[[str], object],
+    end: Callable[[int], None],
+    note: Callable[[int], None] = lambda _pid: None,
+) -> str:
+    """Follow one owner's words until it is done or must be ended; ``note(pid)`` once it holds."""
     pid = 0
     deadline: Optional[float] = None
     buffer = b""
@@ -113,6 +143,7 @@ def serve(connection: socket.socket, recover: Callable[[str], None], end: Callab
                 return ""
             if word.startswith("hold "):
                 deadline = float(word[5:])
+                note(pid)
             else:
                 pid = int(word)
                 connection.sendall(READY)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, NoReturn
@@ -500,6 +502,97 @@ def test_the_watchdog_holds_every_engine_ready(house: House, monkeypatch: pytest
     assert closed == [True, False, True, False]
 
 
+def left_alone(house: House, decided: str = "") -> subprocess.Popen[bytes]:
+    """As a watchdog leaves it that was killed inside a hold; its owner lives on."""
+    owner = subprocess.Popen(["sleep", "60"])
+    watchdog.watches(house.plan["watchdog_socket"], owner.pid)
+    valve.engage(house.valve)
+    if decided:
+        valve.Decision(house.valve).claim(decided, "target")
+    return owner
+
+
+def test_a_watchdog_that_is_started_again_releases_without_a_database(house: House) -> None:
+    owner = left_alone(house)
+    assert house.main("switchover-watchdog") == 0
+    assert owner.wait(5) == -signal.SIGKILL
+    assert house.calls == []
+    assert house.read("result")["reason"] == "the watchdog was lost"
+    assert flags(house.valve) == set()
+    assert watchdog.left_behind(house.plan["watchdog_socket"]) == 0
+
+
+def test_a_watchdog_that_is_started_again_goes_forward_where_that_was_decided(house: House) -> None:
+    owner = left_alone(house, "open")
+    assert house.main("switchover-watchdog") == 0
+    assert owner.wait(5) == -signal.SIGKILL
+    assert house.read("result")["outcome"] == "open"
+    assert (house.source.closed, house.target.closed) == (True, False)
+    assert flags(house.valve) == {"moved"}
+
+
+def test_a_watchdog_that_cannot_go_forward_is_started_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = left_alone(house, "open")
+    monkeypatch.setattr(agent, "open_database", lambda *_arguments: refuse())
+    with pytest.raises(Refused, match="cannot be reached"):
+        house.main("switchover-watchdog")
+    # The link is what the next one goes by.
+    assert watchdog.left_behind(house.plan["watchdog_socket"]) == owner.pid
+
+
+def refuse() -> NoReturn:
+    raise Refused("the target's mariadb database cannot be reached")
+
+
+def test_the_same_command_goes_forward_where_a_database_was_opened(switching: House) -> None:
+    valve.Decision(switching.valve).claim("open", "target")
+    switching.source.closed, switching.target.closed = True, False
+    assert switching.main("switchover") == 0
+    assert switching.read("result")["reason"].startswith("an earlier switchover was interrupted after its decision")
+    assert switching.read("state")["side"] == "target"
+    assert flags(switching.valve) == {"moved"}
+    assert "released" not in switching.calls
+    # What was carried out is not carried out again after the way back.
+    assert valve.Decision(switching.valve).read() == ""
+
+
+def test_the_same_command_begins_anew_where_none_was(switching: House) -> None:
+    valve.Decision(switching.valve).claim("open", "target")
+    switching.source.closed, switching.target.closed = True, True
+    switching.main("switchover")
+    assert switching.calls[:5] == [
+        "open mariadb source 2",
+        "open mariadb target 2",
+        "target.is_closed",
+        "source.open",
+        "open mariadb source 5",
+    ]
+    assert "released" in switching.calls
+
+
+def test_a_restart_of_the_source_opens_what_was_closed(switching: House) -> None:
+    valve.Decision(switching.valve).claim("open", "target")
+    switching.source.closed, switching.target.closed = True, True
+    assert switching.main("recover") == 0
+    assert (switching.source.closed, switching.target.closed) == (False, True)
+    # Nothing more: a person gives the command again.
+    assert "released" not in switching.calls
+    assert not os.path.exists(switching.plan["result"])
+
+
+def test_a_decision_for_the_other_side_is_an_old_one(switching: House) -> None:
+    valve.Decision(switching.valve).claim("open", "source")
+    switching.main("switchover")
+    assert switching.calls[0] == "open mariadb source 5"
+
+
+def test_a_hold_that_nobody_watches_is_ended_first(switching: House) -> None:
+    valve.engage(switching.valve)
+    switching.main("switchover")
+    assert flags(switching.valve) == set()
+    assert chosen(switching.valve) == "TARGET=127.0.0.1:8000"
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -537,7 +630,8 @@ def test_the_watchdog_is_a_unit_of_its_own(tmp_path: Path, monkeypatch: pytest.M
     plan = {"watchdog_unit": "cutover-shop-watchdog", "watchdog_socket": "/run/w.sock"}
     assert agent.start_watchdog(plan, "/plan.json", "restart-watchdog") == "leash at /run/w.sock"
     asked = (tmp_path / "asked").read_text()
-    assert asked.startswith("--quiet --collect --unit=cutover-shop-watchdog /")
+    assert asked.startswith("--quiet --collect --property=Restart=on-failure ")
+    assert " --unit=cutover-shop-watchdog /" in asked
     assert asked.endswith(" /lib/agent.pyz restart-watchdog /plan.json\n")
 
 

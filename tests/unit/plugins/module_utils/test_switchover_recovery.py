@@ -107,8 +107,22 @@ def test_the_watchdog_goes_back_where_forward_fails(house: House, turn: Callable
     outcome = house.recover()
     assert (outcome["outcome"], outcome["reason"]) == ("aborted", "the deadline passed; then " + reason)
     assert (house.source.closed, house.target.closed) == (False, True)
+    assert valve.Decision(house.valve).read() == ""
     assert flags(house.valve) == set()
     assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
+
+
+@pytest.mark.parametrize("side", ["target", "source"])
+def test_the_watchdog_never_goes_back_once_requests_are_released(house: House, side: str) -> None:
+    hold(house, "open")
+    house.source.closed, house.target.closed = True, False
+    valve.release(house.valve, "target")
+    failing(side, "mark")(house)
+    failing(side, "attempt_write")(house)
+    outcome = house.recover()
+    assert outcome["outcome"] == "open"
+    assert (house.source.closed, house.target.closed) == (True, False)
+    assert flags(house.valve) == {"moved"}
 
 
 def test_the_watchdog_releases_even_where_the_target_is_gone(house: House) -> None:

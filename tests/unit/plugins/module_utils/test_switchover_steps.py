@@ -29,3 +29,11 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_json(str(path), {"b": 1, "a": "é"})
     assert json.loads(path.read_text()) == {"a": "é", "b": 1}
     assert [item.name for item in tmp_path.iterdir()] == ["switchover.json"]
+
+
+def test_a_journal_that_cannot_be_written_changes_nothing_after_the_release(tmp_path: Path) -> None:
+    steps = Steps(str(tmp_path / "gone" / "journal.jsonl"), "cutover", "old")
+    steps.holding = True
+    steps.run("release", lambda: None)
+    steps.flush()
+    assert steps.taken[0]["name"] == "release"

@@ -1,5 +1,6 @@
 """The valve: what the kernel counts, the order in which files change, who decided."""
 
+import errno
 import ipaddress
 import multiprocessing
 import os
@@ -7,7 +8,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
@@ -202,7 +203,7 @@ def test_back_to_the_source_no_request_sees_a_gap(one: Valve, recorded: list[tup
 def test_a_release_can_be_repeated(one: Valve, side: str) -> None:
     for _again in range(2):
         valve.release(one, side)
-    assert sorted(os.listdir(one.runtime)) == ["environment"]
+    assert sorted(os.listdir(one.runtime)) == ["environment", "environment.source", "environment.target"]
     assert os.listdir(one.state) == (["moved"] if side == "target" else [])
 
 
@@ -253,6 +254,28 @@ def test_the_first_decision_stays(one: Valve) -> None:
         decision.clear()
         assert decision.read() == ""
     assert decision.claim("abort") == "abort"
+
+
+def test_a_full_disk_stops_neither_decision_nor_release(one: Valve, monkeypatch: pytest.MonkeyPatch) -> None:
+    valve.prepare(one)
+    valve.engage(one)
+
+    def full(*_arguments: Any, **_more: Any) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("builtins.open", full)
+    assert Decision(one).claim("open", "target") == "open"
+    for side in ("target", "source"):
+        valve.release(one, side)
+        assert os.readlink(one.path("environment")) == "environment." + side
+    assert not valve.is_raised(one, "hold")
+
+
+def test_a_decision_says_for_which_side(one: Valve) -> None:
+    Decision(one).claim("open", "target")
+    assert (Decision(one).read(), Decision(one).towards()) == ("open", "target")
+    Decision(one).clear()
+    assert (Decision(one).read(), Decision(one).towards()) == ("", "")
 
 
 def test_two_processes_agree_who_decided(one: Valve) -> None:

@@ -1,0 +1,269 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One lab, moved to and fro, and something broken each time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from tests.faults.judge import Seen, State, holds
+from tests.faults.table import DONE, STATE, STRETCH_S, UNIT, Act, Fault
+from tests.lab import machines, provisioned
+from tests.lab.demo import control_traffic, database, databases, read, running_traffic
+from tests.lab.docker import CLIENT, LabError, docker, execute, state
+from tests.lab.hosts import CHECKOUT, HOSTS, Lab
+
+OUT = CHECKOUT / "build" / "faults"
+STRIKER = Path(__file__).with_name("striker.py")
+RATE = 25.0
+PATIENCE_S = 300
+SETTLE_S = 90
+KEYS = "SELECT SUBSTRING(note, 8) FROM shop_order WHERE note LIKE 'ledger %'"
+CLOSED = "SELECT COUNT(*) FROM cutover_ocpizza.fence"
+SERVICES = {"old": ("mariadb", "apache2", "ssh", "supervisor"), "db": ("mariadb", "ssh")}
+
+
+class Engine:
+    """Breaks one thing after the other, and looks at what came of it."""
+
+    def __init__(self, lab: Lab) -> None:
+        """Nothing is started yet."""
+        self.lab = lab
+        self.out = OUT
+        self.environment = {
+            **os.environ,
+            "LAB": lab.name,
+            "LAB_PORT": str(lab.port),
+            "CUTOVER_RUN_DIR": str(OUT),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+
+    def prepare(self) -> None:
+        """A site that follows and is proven; a lab that an earlier run has left like that is taken as it is."""
+        if all(state(self.lab.container(host)) == "running" for host in HOSTS) and self.at_home():
+            return
+        provisioned.bring_up(self.lab, lambda: self.must("../tests/lab/provision.yml"))
+        for playbook in ("prepare.yml", "replicate.yml", "verify.yml"):
+            self.must(playbook)
+
+    def at_home(self) -> bool:
+        """Whether the site lives on the source and follows, as every fault finds it."""
+        return self.look().outcome() == "as before"
+
+    # Commands.
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """A command of the user's, in a process group of its own."""
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "../inventories/lab", *arguments]
+        with (self.out / "ansible.log").open("ab") as log:
+            return subprocess.Popen(
+                command,
+                cwd=CHECKOUT / "playbooks",
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def run(self, *arguments: str) -> int:
+        """The same, to its end."""
+        return self.start(*arguments).wait(timeout=PATIENCE_S)
+
+    def must(self, *arguments: str) -> None:
+        """The same, where nothing may fail."""
+        if self.run(*arguments):
+            raise LabError(f"{arguments[0]} failed; see {self.out}/ansible.log")
+
+    # What is struck.
+
+    def act(self, act: Act, running: subprocess.Popen[bytes] | None = None) -> None:
+        """Do one act; its own failure is the fault's."""
+        if act.on == "controller" and running:
+            if act.do == "second":
+                self.run("cutover.yml")
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+        elif act.on == "power":
+            docker("kill", f"{self.lab.name}-{act.do}")
+            docker("start", f"{self.lab.name}-{act.do}")
+        else:
+            execute(f"{self.lab.name}-{act.on}", "sh", "-c", f"({act.do}) >/dev/null 2>&1", check=False)
+
+    def _strike(self, fault: Fault, running: subprocess.Popen[bytes], striker: subprocess.Popen[str]) -> None:
+        """Wait until the striker has struck, and strike on the other machines at once."""
+        assert striker.stdout is not None
+        for _line in striker.stdout:
+            pass
+        for act in [each for each in fault.strike if each.on != "old"]:
+            self.act(act, running)
+
+    def _striker(self, fault: Fault) -> subprocess.Popen[str]:
+        plan: list[list[object]] = []
+        if fault.moment.stretch:
+            plan.append(["near", STRETCH_S, fault.moment.stretch])
+        here = "; ".join(act.do for act in fault.strike if act.on == "old")
+        plan.append([fault.moment.sign, fault.moment.after, here])
+        return self._on_source("strike", json.dumps(plan))
+
+    def _on_source(self, *arguments: str, out: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
+        with STRIKER.open() as program:
+            command = [CLIENT, "exec", "-i", f"{self.lab.name}-old", "python3", "-", *arguments]
+            return subprocess.Popen(command, stdin=program, stdout=out, text=True)
+
+    @contextlib.contextmanager
+    def _recorded(self) -> Iterator[Path]:
+        where = self.out / "holds.jsonl"
+        with where.open("w") as stream:
+            recorder = self._on_source("record", out=stream)
+            try:
+                yield where
+            finally:
+                execute(f"{self.lab.name}-old", "pkill", "-f", "^python3 - record", check=False)
+                recorder.wait()
+
+    # What came of it.
+
+    def look(self) -> State:
+        """How both sides stand now."""
+        old = f"{self.lab.name}-old"
+        side = execute(old, "cat", f"{STATE}/state.json", check=False)
+        flags = execute(old, "sh", "-c", "ls /run/cutover/ocpizza 2>/dev/null || echo gone", check=False).split()
+        moved = execute(old, "sh", "-c", f"[ -e {STATE}/moved ] && echo yes || echo no", check=False).strip()
+        closed = [self._ask(host, CLOSED) for host in ("old", "db")]
+        return State(
+            str(json.loads(side)["side"]) if side else "source",
+            {"yes": True, "no": False}.get(moved),
+            None if "gone" in flags else tuple(sorted({"hold", "near", "valve"} & set(flags))),
+            *(None if answer is None else answer.strip() != "0" for answer in closed),
+        )
+
+    def _ask(self, host: str, statement: str) -> str | None:
+        done = subprocess.run(
+            ["sh", "-c", database(self.lab, host, "ocpizza")],
+            input=statement,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        return done.stdout if done.returncode == 0 else None
+
+    def _settle(self) -> None:
+        """Wait until nothing of a switchover runs and every server that was broken is there again."""
+        until = time.monotonic() + SETTLE_S
+        for host, services in SERVICES.items():
+            container = f"{self.lab.name}-{host}"
+            while execute(container, "systemctl", "is-active", *services, check=False).split() != ["active"] * len(
+                services
+            ):
+                if time.monotonic() > until:
+                    raise LabError(f"{host} did not come back: {' '.join(services)}")
+                time.sleep(0.3)
+        units = (UNIT, f"{UNIT}-watchdog", "cutover-ocpizza-recovery")
+        while "active" in execute(f"{self.lab.name}-old", "systemctl", "is-active", *units, check=False).split():
+            if time.monotonic() > until:
+                raise LabError("a switchover still runs")
+            time.sleep(0.3)
+
+    def _split(self) -> int | None:
+        """Orders that one side has and the other does not, once what is under way has arrived."""
+        differing: int | None = None
+        for _attempt in range(20):
+            keys = [self._ask(host, KEYS) for host in ("old", "db")]
+            if None not in keys:
+                sides = [set(str(each).split()) for each in keys]
+                differing = len(sides[0] ^ sides[1])
+                if differing == 0:
+                    return 0
+            time.sleep(0.5)
+        return differing
+
+    def _said(self) -> str:
+        """The refusal, as the command told it."""
+        log = (self.out / "ansible.log").read_text(errors="replace")
+        found = [line for line in log.splitlines() if "switchover refused" in line or "switchover aborted" in line]
+        return found[-1].strip()[:400] if found else ""
+
+    # One fault.
+
+    def suffer(self, fault: Fault) -> Seen:
+        """Traffic, the command, the fault, the same command again, and back home."""
+        shutil.rmtree(self.out / "ansible.log", ignore_errors=True)
+        (self.out / "ansible.log").write_text("")
+        (self.out / "traffic.json").unlink(missing_ok=True)
+        with self._recorded() as recorded, running_traffic(self.lab, self.out, RATE, at_most_s=600) as traffic:
+            time.sleep(2)
+            seen = self._blow(fault)
+            seen.longest_hold_s = holds(recorded.read_text().splitlines(), time.time())
+            seen.said = self._said()
+            if fault.remedy:
+                self.run(fault.remedy)
+            seen.again = self.run(*fault.command)
+            if fault.command[0] != "cutover.yml" and not seen.again:
+                seen.again = self.run("cutover.yml")
+            last = self.look()
+            if last.outcome() != DONE:
+                seen.again = seen.again or 1
+                seen.trouble = f"after the same command again: {last.outcome()}"
+            control_traffic(self.out, RATE, stop=True, **databases(self.lab, "db" if last.side == "target" else "old"))
+            traffic.wait(timeout=180)
+        counted = read(self.out / "traffic.json")
+        for name in ("requests", "failed"):
+            setattr(seen, name, counted.get(name))
+        seen.lost, seen.duplicated = (counted.get(name) for name in ("lost_writes", "duplicated_writes"))  # type: ignore[assignment]
+        sites = counted.get("sites")
+        for name, each in sites.items() if isinstance(sites, dict) else []:
+            seen.failures |= {f"{name} {kind}": number for kind, number in each["failures"].items()}
+        seen.back = self.run("rollback.yml")
+        seen.split = self._split()
+        if not self.at_home():
+            seen.back = seen.back or 1
+        return seen
+
+    def _blow(self, fault: Fault) -> Seen:
+        """The command, with the fault in it, until it has healed."""
+        trouble = ""
+        if fault.moment.sign:
+            striker = self._striker(fault)
+            running = self.start(*fault.command)
+            hand = threading.Thread(target=self._strike, args=(fault, running, striker))
+            hand.start()
+            first: int | None = running.wait(timeout=PATIENCE_S)
+            hand.join(timeout=5)
+            if striker.poll() is None:
+                trouble = f"the switchover never came to its step '{fault.moment.step}'"
+                execute(f"{self.lab.name}-old", "pkill", "-f", "^python3 - strike", check=False)
+            hand.join(timeout=120)
+        else:
+            for act in fault.strike:
+                self.act(act)
+            first = self.run(*fault.command)
+        if first == -signal.SIGKILL:
+            first = None
+        for act in fault.heal:
+            self.act(act)
+        self._settle()
+        return Seen(self.look().outcome(), None, first=first, trouble=trouble)
+
+    def down(self) -> None:
+        """The lab away."""
+        machines.down(self.lab)
+
+
+def keys_from(text: str) -> Sequence[str]:
+    """FAULTS as it is given: keys with spaces or commas between them."""
+    return text.replace(",", " ").split()

@@ -1,0 +1,403 @@
+# Copyright: the ocpizza.cutover team
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The faults: where each one strikes, how, how it heals, and what must come of it.
+
+A moment inside the hold lasts only milliseconds, so some are made longer: somebody else holds a lock that the step
+needs. The journal cannot be waited for there, for it is written after the release; the flag files can.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+AS_BEFORE, DONE = "as before", "done"
+EITHER = f"{DONE} or {AS_BEFORE}"
+UNIT = "cutover-ocpizza-switchover"
+STATE = "/var/lib/cutover/ocpizza"
+OWN_DATABASE = "the site's own database was down"
+OWN_MACHINE = "the machine with the web server was down"
+OWN_WEB = "the web server itself was broken"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to strike: seconds after a sign was seen. ``stretch`` runs on the source a second before the hold."""
+
+    step: str
+    sign: str = ""
+    after: float = 0.0
+    stretch: str = ""
+
+
+@dataclass(frozen=True)
+class Act:
+    """A shell command on a machine. ``controller`` and ``power`` stand for what no shell on it can do."""
+
+    on: str
+    do: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row of the table."""
+
+    key: str
+    text: str
+    moment: Moment
+    strike: tuple[Act, ...]
+    expected: str
+    heal: tuple[Act, ...] = ()
+    # Why requests may fail: only where what answers them was broken.
+    excused: str = ""
+    command: tuple[str, ...] = ("cutover.yml",)
+    # What the refusal tells a person to run before the same command again.
+    remedy: str = ""
+
+
+def sql(statement: str, database: str = "ocpizza") -> str:
+    """A statement as the server's own administrator."""
+    return f'mariadb {database} -e "{statement}"'
+
+
+def locked(table: str, seconds: float) -> str:
+    """Somebody who keeps a table to himself for a while."""
+    return sql(f"LOCK TABLES {table}; SELECT SLEEP({seconds}); UNLOCK TABLES")
+
+
+def kept_open(seconds: float) -> str:
+    """A transaction that has locked rows of the site, and does not end for a while."""
+    return sql("START TRANSACTION; UPDATE rank SET name = name; DO SLEEP(%s); ROLLBACK" % seconds)  # noqa: S608 - no user's text
+
+
+def killed(*names: str) -> str:
+    """A unit's processes, without a chance to say anything."""
+    return "systemctl kill -s KILL " + " ".join(names)
+
+
+def without(machine: str) -> str:
+    """A machine that no packet reaches any more."""
+    return f"ip route add blackhole $(getent ahostsv4 {machine} | head -1 | cut -d' ' -f1)/32"
+
+
+def again_with(machine: str) -> str:
+    """The same machine, reached."""
+    return f"ip route del blackhole $(getent ahostsv4 {machine} | head -1 | cut -d' ' -f1)/32 || true"
+
+
+# Keep-alive is off for 6 s, then comes the hold.
+STRETCH_S = 5.0
+BEFORE = Moment("before")
+GATE = Moment("gate", "unit", 0.5)
+NEAR = Moment("keep-alive off", "near", 1.0)
+LATE_NEAR = Moment("keep-alive off", "near", 5.5)
+HOLD = Moment("hold", "hold")
+DRAIN = Moment("drain", "hold", 0.3, locked("shop_order WRITE", 2.5))
+FENCE = Moment("fence", "hold", 0.6, kept_open(2.5))
+CATCH_UP = Moment("catch up", "hold", 0.6, locked("cutover_ocpizza.marker READ", 2.5))
+OPEN = Moment("open", "open", 0.1, locked("cutover_ocpizza.fence READ", 2.5))
+RELEASE = Moment("release", "moved")
+SETTLED = Moment("after", "settled")
+MOMENTS = (GATE, NEAR, HOLD, DRAIN, FENCE, CATCH_UP, OPEN, RELEASE, SETTLED)
+
+CONTROLLER = (Act("controller", "kill"),)
+OWNER = (Act("old", killed(UNIT)),)
+WATCHDOG = (Act("old", killed(f"{UNIT}-watchdog")),)
+BOTH = (Act("old", killed(UNIT, f"{UNIT}-watchdog")),)
+WRITES = f"n=0; while [ $n -lt 300 ]; do {sql('UPDATE rank SET name = name')}; sleep 0.1; n=$((n+1)); done"  # noqa: S608 - nor here
+LINK = "'cutover_ocpizza'"
+ENDED = (
+    "mariadb -NBe \"SELECT id FROM information_schema.processlist WHERE info LIKE 'DO SLEEP(60)%'\" "
+    '| while read id; do mariadb -e "KILL $id"; done'
+)
+NGINX = "/etc/nginx/sites-enabled/ocpizza.conf"
+# Everything that is there, on a disk of its own with no room left.
+FULL = (
+    "mkdir -p /mnt/full && mount -t tmpfs -o size=$(($(du -sk /var/lib/cutover | cut -f1) + 64))k full /mnt/full && "
+    "cp -a /var/lib/cutover/. /mnt/full && mount --bind /mnt/full /var/lib/cutover && "
+    "dd if=/dev/zero of=/mnt/full/filler bs=1k status=none"
+)
+ROOMY = (
+    "rm -f /mnt/full/filler; umount /var/lib/cutover && cp -a /mnt/full/. /var/lib/cutover/ && "
+    "for each in $(cd /var/lib/cutover && find . -type f); do [ -e /mnt/full/$each ] || rm -f /var/lib/cutover/$each; "
+    "done; umount /mnt/full"
+)
+
+
+def _slug(moment: Moment) -> str:
+    return moment.step.replace(" ", "-")
+
+
+def faults() -> list[Fault]:
+    """Every fault that can be asked for, in the order in which they run."""
+    return [*_processes(), *_databases(), *_surroundings(), *_machines()]
+
+
+def _processes() -> Iterator[Fault]:
+    for moment in (GATE, NEAR, HOLD, DRAIN, FENCE, CATCH_UP, OPEN, RELEASE, SETTLED):
+        yield Fault(f"controller-{_slug(moment)}", "the controller is killed", moment, CONTROLLER, DONE)
+    yield Fault(
+        "ssh-cut",
+        "every ssh session to the source is cut",
+        HOLD,
+        (Act("old", "pkill -KILL -u admin sshd"),),
+        DONE,
+    )
+    yield Fault(
+        "ssh-closed",
+        "ssh to the source is closed for 15 s",
+        NEAR,
+        (Act("old", "systemctl stop ssh; pkill -KILL -u admin sshd; sleep 15; systemctl start ssh"),),
+        DONE,
+    )
+    before_open = (GATE, NEAR, HOLD, DRAIN, FENCE, CATCH_UP)
+    for moment in (*before_open, OPEN, RELEASE):
+        expected = AS_BEFORE if moment in before_open else DONE
+        yield Fault(f"process-{_slug(moment)}", "the switchover's process is killed", moment, OWNER, expected)
+    for moment in (HOLD, OPEN):
+        yield Fault(f"watchdog-{_slug(moment)}", "the watchdog is killed", moment, WATCHDOG, EITHER)
+    for moment in (NEAR, CATCH_UP, OPEN):
+        expected = DONE if moment is OPEN else AS_BEFORE
+        yield Fault(f"both-{_slug(moment)}", "the process and its watchdog are killed at once", moment, BOTH, expected)
+
+
+def _databases() -> Iterator[Fault]:
+    start = Act("old", "systemctl start mariadb")
+    yield Fault(
+        "source-database-killed",
+        "the source's database is killed; systemd starts it again",
+        CATCH_UP,
+        (Act("old", "systemctl kill -s KILL mariadb"),),
+        AS_BEFORE,
+        (start,),
+        OWN_DATABASE,
+    )
+    yield Fault(
+        "source-database-stopped",
+        "the source's database is stopped and started after 3 s",
+        NEAR,
+        (Act("old", "systemctl stop mariadb; sleep 3; systemctl start mariadb"),),
+        AS_BEFORE,
+        (start,),
+        OWN_DATABASE,
+    )
+    yield Fault(
+        "source-database-hangs",
+        "the source's database stands still for 8 s",
+        LATE_NEAR,
+        (Act("old", "pkill -STOP mariadbd; sleep 8; pkill -CONT mariadbd"),),
+        AS_BEFORE,
+    )
+    for moment, key in ((BEFORE, "gate"), (LATE_NEAR, "inside")):
+        yield Fault(
+            f"target-database-stopped-{key}",
+            "the target's database is stopped",
+            moment,
+            (Act("db", "systemctl stop mariadb"),),
+            AS_BEFORE,
+            (Act("db", "systemctl start mariadb"),),
+        )
+        yield Fault(
+            f"replication-stopped-{key}",
+            "replication to the target is stopped",
+            moment,
+            (Act("db", sql(f"STOP SLAVE {LINK}")),),
+            AS_BEFORE,
+            (Act("db", sql(f"START SLAVE {LINK}")),),
+        )
+        yield Fault(
+            f"replication-errs-{key}",
+            "the target lacks a table that replication writes to",
+            moment,
+            (Act("db", sql("RENAME TABLE shop_order TO away")),),
+            AS_BEFORE,
+            (Act("db", sql(f"RENAME TABLE away TO shop_order; START SLAVE {LINK}")),),
+        )
+        yield Fault(
+            f"reverse-stopped-{key}",
+            "the replication back to the source is stopped",
+            moment,
+            (Act("old", sql(f"STOP SLAVE {LINK}")),),
+            AS_BEFORE,
+            (Act("old", sql(f"START SLAVE {LINK}")),),
+        )
+    yield Fault(
+        "target-database-killed",
+        "the target's database is killed; systemd starts it again",
+        LATE_NEAR,
+        (Act("db", "systemctl kill -s KILL mariadb"),),
+        EITHER,
+        (Act("db", "systemctl start mariadb"),),
+    )
+    yield Fault(
+        "target-database-hangs",
+        "the target's database stands still for 8 s",
+        LATE_NEAR,
+        (Act("db", "pkill -STOP mariadbd; sleep 8; pkill -CONT mariadbd"),),
+        AS_BEFORE,
+    )
+    for moment in (NEAR, CATCH_UP, OPEN):
+        yield Fault(
+            f"target-partitioned-{_slug(moment)}",
+            "no packet reaches the target's database",
+            moment,
+            (Act("old", without("db")),),
+            AS_BEFORE,
+            (Act("old", again_with("db")),),
+        )
+
+
+def _surroundings() -> Iterator[Fault]:
+    yield Fault(
+        "transaction-open",
+        "a transaction that has written stays open for a minute",
+        BEFORE,
+        (Act("old", kept_open(60) + " & sleep 2"),),
+        AS_BEFORE,
+        (Act("old", ENDED),),
+    )
+    yield Fault(
+        "transaction-opened-inside",
+        "a transaction that has written is opened after the gate and not ended",
+        NEAR,
+        (Act("old", kept_open(60)),),
+        AS_BEFORE,
+        (Act("old", ENDED),),
+    )
+    yield Fault(
+        "direct-writer",
+        "somebody writes straight to the source's database, ten times a second",
+        BEFORE,
+        (Act("old", f"({WRITES}) & sleep 1"),),
+        DONE,
+        (Act("old", "pkill -f 'while . .n -lt 300' || true"),),
+    )
+    yield Fault(
+        "schema-changed",
+        "a table gets a column after the proof",
+        BEFORE,
+        (Act("old", sql("ALTER TABLE shop_order ADD COLUMN fault INT NULL")),),
+        AS_BEFORE,
+        (Act("old", sql("ALTER TABLE shop_order DROP COLUMN fault")),),
+        remedy="verify.yml",
+    )
+    yield Fault(
+        "second-migration",
+        "somebody else starts the same migration",
+        GATE,
+        (Act("controller", "second"),),
+        DONE,
+    )
+    yield Fault(
+        "state-disk-full",
+        "the disk with the switchover's own files is full on the source",
+        NEAR,
+        (Act("old", FULL),),
+        EITHER,
+        (Act("old", ROOMY),),
+    )
+    yield Fault(
+        "run-full",
+        "/run is full on the source",
+        NEAR,
+        (Act("old", "dd if=/dev/zero of=/run/filler bs=4k status=none || true"),),
+        EITHER,
+        (Act("old", "rm -f /run/filler"),),
+    )
+    for key, text, broken, mended in (
+        ("stopped", "is stopped", "systemctl stop supervisor", "systemctl start supervisor"),
+        ("hangs", "hangs", "pkill -STOP gunicorn", "pkill -CONT gunicorn"),
+    ):
+        yield Fault(
+            f"target-application-{key}",
+            f"the target's application {text}",
+            BEFORE,
+            (Act("app1", broken), Act("app2", broken)),
+            AS_BEFORE,
+            (Act("app1", mended), Act("app2", mended)),
+        )
+    yield Fault(
+        "target-answers-500",
+        "the target's web server answers 500",
+        BEFORE,
+        (Act("web1", f"sed -i 's/^server {{/&\\n    return 500;/' {NGINX}; nginx -t -q && nginx -s reload; sleep 1"),),
+        AS_BEFORE,
+        (Act("web1", f"sed -i '/^    return 500;$/d' {NGINX}; nginx -t -q && nginx -s reload; sleep 1"),),
+    )
+    yield Fault(
+        "target-web-refuses",
+        "the target's web server refuses its new configuration",
+        BEFORE,
+        (Act("web1", "echo 'no_such_directive on;' > /etc/nginx/conf.d/fault.conf"),),
+        DONE,
+        (Act("web1", "rm -f /etc/nginx/conf.d/fault.conf"),),
+    )
+    yield Fault(
+        "source-web-refuses",
+        "the source's web server refuses the valve's changed rules",
+        BEFORE,
+        (Act("old", "echo 'NoSuchDirective on' > /etc/apache2/conf-enabled/fault.conf"),),
+        AS_BEFORE,
+        (Act("old", "rm -f /etc/apache2/conf-enabled/fault.conf"),),
+        command=("replicate.yml", "-e", '{"valve_local_prefixes": ["/static/", "/media/", "/fault/"]}'),
+    )
+
+
+def _machines() -> Iterator[Fault]:
+    for moment in (NEAR, CATCH_UP, OPEN):
+        yield Fault(
+            f"source-restarted-{_slug(moment)}",
+            "the source loses its power",
+            moment,
+            (Act("power", "old"),),
+            AS_BEFORE,
+            excused=OWN_MACHINE,
+        )
+    for moment in (RELEASE, SETTLED):
+        yield Fault(
+            f"source-restarted-{_slug(moment)}",
+            "the source loses its power",
+            moment,
+            (Act("power", "old"),),
+            DONE,
+            excused=OWN_MACHINE,
+        )
+    yield Fault(
+        "target-restarted-before",
+        "the target's database machine loses its power",
+        NEAR,
+        (Act("power", "db"),),
+        EITHER,
+    )
+    yield Fault(
+        "target-restarted-after",
+        "the target's database machine loses its power after go-live",
+        SETTLED,
+        (Act("power", "db"),),
+        DONE,
+        excused=OWN_DATABASE,
+    )
+
+
+def chosen(keys: Sequence[str]) -> list[Fault]:
+    """The faults of these keys, or all; one that is not there is an error that names those that are."""
+    known = {fault.key: fault for fault in faults()}
+    unknown = [key for key in keys if key not in known]
+    if unknown:
+        raise ValueError(f"no fault '{unknown[0]}'; there are {', '.join(known)}")
+    return [known[key] for key in keys] if keys else list(known.values())
+
+
+def walk(seed: int) -> Iterator[Fault]:
+    """Faults drawn by a seed, for ever; what strikes a process strikes it at any instant of the hold."""
+    draw = random.Random(seed)  # noqa: S311 - the same seed must draw the same
+    table = faults()
+    while True:
+        fault = draw.choice(table)
+        if fault.strike in (OWNER, WATCHDOG, BOTH) and draw.random() < 0.7:
+            after = round(draw.uniform(0, 0.6), 3)
+            anywhere = Moment(f"hold + {after} s", "hold", after)
+            fault = Fault(fault.key, fault.text, anywhere, fault.strike, EITHER)
+        yield fault
