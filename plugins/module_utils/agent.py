@@ -189,6 +189,7 @@ def finish_earlier(plan: Plan) -> Dict[str, Any]:
         decision.clear()
     if valve.is_raised(the_valve, "hold") or valve.is_raised(the_valve, "valve"):
         valve.release(the_valve, origin.name)
+        valve.keep_again([the_valve], float(plan["deadline_s"]))
     return {}
 
 
@@ -226,6 +227,8 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
         except Exception as error:
             kept = "the {0} keeps its log for a proof that is over: {1}".format(pair.origin.engine, words(error))
             outcome["reason"] = "; ".join(filter(None, [outcome["reason"], kept]))
+    if outcome["pause_ms"] is not None:
+        valve.keep_again([the_valve], outcome["pause_ms"] / 1000)
     return outcome
 
 
@@ -278,6 +281,7 @@ def recover_switchover(plan: Plan, pairs: List[Pair], reason: str) -> Dict[str, 
         outcome["reason"] += refence(plan, destination.name)
     journal.append(plan["journal"], plan["phase"], "failed", text=outcome["reason"], step="watchdog", host=plan["host"])
     write_json(plan["result"], outcome)
+    valve.keep_again([the_valve], float(plan["deadline_s"]))
     return outcome
 
 
@@ -324,6 +328,7 @@ def watch_restart(plan: Plan) -> None:
             restart.release_all(valves)
         journal.append(plan["journal"], plan["phase"], "failed", reason, "watchdog", plan["host"])
         write_json(plan["result"], {"outcome": "refused", "reason": reason, "by": "watchdog"})
+        valve.keep_again(restart.staying(valves), float(plan["deadline_s"]))
 
     owner = watchdog.left_behind(plan["watchdog_socket"])
     if owner:
