@@ -170,7 +170,7 @@ def _dns(way: Dict[str, Any]) -> Iterator[Finding]:
         ]
         if wrong:
             yield Finding(key, INHIBITOR, title, join(wrong) + ".", remedy)
-    if way["refused"]:
+    if way["refused"] and not any(one["reason"] for one in way["answers"] if one["role"] == "authoritative"):
         yield Finding(
             "way.dns_no_update",
             INHIBITOR,
