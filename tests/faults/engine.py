@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +41,7 @@ class Engine:
         """Nothing is started yet."""
         self.lab = lab
         self.out = OUT
+        self._cut = 0.0
         self.environment = {
             **os.environ,
             "LAB": lab.name,
@@ -98,6 +98,8 @@ class Engine:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
         elif act.on == "power":
+            # What was held is held no longer.
+            self._cut = time.time() if act.do == "old" else 0.0
             docker("kill", f"{self.lab.name}-{act.do}")
             docker("start", f"{self.lab.name}-{act.do}")
         else:
@@ -202,13 +204,13 @@ class Engine:
 
     def suffer(self, fault: Fault) -> Seen:
         """Traffic, the command, the fault, the same command again, and back home."""
-        shutil.rmtree(self.out / "ansible.log", ignore_errors=True)
         (self.out / "ansible.log").write_text("")
         (self.out / "traffic.json").unlink(missing_ok=True)
+        self._cut = 0.0
         with self._recorded() as recorded, running_traffic(self.lab, self.out, RATE, at_most_s=600) as traffic:
             time.sleep(2)
             seen = self._blow(fault)
-            seen.longest_hold_s = holds(recorded.read_text().splitlines(), time.time())
+            seen.longest_hold_s = holds(recorded.read_text().splitlines(), self._cut or time.time())
             seen.said = self._said()
             if fault.remedy:
                 self.run(fault.remedy)

@@ -106,6 +106,10 @@ CONTROLLER = (Act("controller", "kill"),)
 OWNER = (Act("old", killed(UNIT)),)
 WATCHDOG = (Act("old", killed(f"{UNIT}-watchdog")),)
 BOTH = (Act("old", killed(UNIT, f"{UNIT}-watchdog")),)
+RUN_FULL = (
+    "mount -o remount,size=$(($(df -k --output=used /run | tail -1) + 64))k /run && "
+    "dd if=/dev/zero of=/run/filler bs=1k status=none"
+)
 WRITES = f"n=0; while [ $n -lt 300 ]; do {sql('UPDATE rank SET name = name')}; sleep 0.1; n=$((n+1)); done"  # noqa: S608 - nor here
 LINK = "'cutover_ocpizza'"
 ENDED = (
@@ -120,9 +124,9 @@ FULL = (
     "dd if=/dev/zero of=/mnt/full/filler bs=1k status=none"
 )
 ROOMY = (
-    "rm -f /mnt/full/filler; umount /var/lib/cutover && cp -a /mnt/full/. /var/lib/cutover/ && "
+    "rm -f /mnt/full/filler; umount -l /var/lib/cutover && cp -a /mnt/full/. /var/lib/cutover/ && "
     "for each in $(cd /var/lib/cutover && find . -type f); do [ -e /mnt/full/$each ] || rm -f /var/lib/cutover/$each; "
-    "done; umount /mnt/full"
+    "done; umount -l /mnt/full"
 )
 
 
@@ -302,13 +306,13 @@ def _surroundings() -> Iterator[Fault]:
         "run-full",
         "/run is full on the source",
         NEAR,
-        (Act("old", "dd if=/dev/zero of=/run/filler bs=4k status=none || true"),),
+        (Act("old", RUN_FULL),),
         EITHER,
-        (Act("old", "rm -f /run/filler"),),
+        (Act("old", "rm -f /run/filler; mount -o remount,size=64m /run"),),
     )
     for key, text, broken, mended in (
         ("stopped", "is stopped", "systemctl stop supervisor", "systemctl start supervisor"),
-        ("hangs", "hangs", "pkill -STOP gunicorn", "pkill -CONT gunicorn"),
+        ("hangs", "hangs", "pkill -STOP -f bin/[g]unicorn", "pkill -CONT -f bin/[g]unicorn"),
     ):
         yield Fault(
             f"target-application-{key}",
