@@ -94,6 +94,8 @@ def sides_of(plan: Plan) -> Tuple[Side, Side]:
 
 def start_watchdog(plan: Plan, plan_path: str, operation: str) -> watchdog.Leash:
     """Start the watchdog in a unit of its own, so that nothing that ends this process ends it too."""
+    # One that still waits for an owner that was lost before it came.
+    subprocess.run(["systemctl", "stop", plan["watchdog_unit"]], stderr=subprocess.DEVNULL, check=False)
     subprocess.run(
         [
             "systemd-run",
@@ -172,6 +174,20 @@ def copied_pair(plan: Plan, engine: str) -> Pair:
     return Pair(origin, destination, lambda _changed: {}, None, replicates=False)
 
 
+def lives_on(plan: Plan) -> str:
+    """The side on which the site lives, as it was noted last."""
+    return str(read_json(plan["state"])["side"]) if os.path.exists(plan["state"]) else "source"
+
+
+def await_rest(unit: str, seconds: float = 15.0) -> None:
+    """Wait until a unit does not run."""
+    until = time.monotonic() + seconds
+    while not valve.rests(unit):
+        if time.monotonic() > until:
+            raise Refused("{0} still runs; see 'journalctl -u {0}', then run the same command again".format(unit))
+        time.sleep(0.1)
+
+
 def finish_earlier(plan: Plan) -> Dict[str, Any]:
     """Undo what a switchover left that ended and its watchdog with it, or finish it: its result then, else {}.
 
@@ -180,6 +196,12 @@ def finish_earlier(plan: Plan) -> Dict[str, Any]:
     origin, destination = sides_of(plan)
     (the_valve,) = valve.valves_from([plan["valve"]])
     decision = valve.Decision(the_valve)
+    held = any(valve.is_raised(the_valve, flag) for flag in ("hold", "valve"))
+    if not held and decision.read() != "open":
+        return {}
+    await_rest(plan["watchdog_unit"])
+    if lives_on(plan) == destination.name:
+        return {"outcome": "open", "reason": "the watchdog has finished an earlier switchover", "by": "watchdog"}
     if decision.read() == "open" and decision.towards() == destination.name:
         pairs = watched_pairs(plan)
         if not all(pair.destination.is_closed() for pair in pairs):
@@ -294,6 +316,9 @@ def watch_switchover(plan: Plan) -> None:
         return
     pairs = watched_pairs(plan)
     watchdog.watch(plan["watchdog_socket"], functools.partial(recover_switchover, plan, pairs))
+    # An owner that was lost before it held anything has left it.
+    (the_valve,) = valve.valves_from([plan["valve"]])
+    valve.lower_flag(the_valve, "near")
 
 
 def run_restart(plan: Plan, plan_path: str) -> Dict[str, Any]:
