@@ -116,7 +116,7 @@ ENDED = (
     "mariadb -NBe \"SELECT id FROM information_schema.processlist WHERE info LIKE 'DO SLEEP(60)%'\" "
     '| while read id; do mariadb -e "KILL $id"; done'
 )
-NGINX = "/etc/nginx/sites-enabled/ocpizza.conf"
+NGINX = "/etc/nginx/sites-available/ocpizza"
 # Everything that is there, on a disk of its own with no room left.
 FULL = (
     "mkdir -p /mnt/full && mount -t tmpfs -o size=$(($(du -sk /var/lib/cutover | cut -f1) + 64))k full /mnt/full && "
