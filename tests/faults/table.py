@@ -242,6 +242,14 @@ def _databases() -> Iterator[Fault]:
         (Act("db", "pkill -STOP mariadbd; sleep 8; pkill -CONT mariadbd"),),
         AS_BEFORE,
     )
+    yield Fault(
+        "target-slow",
+        "the target's database sends 16 kbit/s",
+        LATE_NEAR,
+        (Act("db", "tc qdisc add dev eth0 root tbf rate 16kbit burst 2kb latency 500ms"),),
+        EITHER,
+        (Act("db", "tc qdisc del dev eth0 root"),),
+    )
     for moment in (NEAR, CATCH_UP, OPEN):
         yield Fault(
             f"target-partitioned-{_slug(moment)}",
