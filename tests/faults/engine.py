@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tests.faults.judge import Seen, State, holds
 from tests.faults.table import DONE, STATE, STRETCH_S, UNIT, Act, Fault
@@ -29,6 +29,7 @@ STRIKER = Path(__file__).with_name("striker.py")
 RATE = 25.0
 PATIENCE_S = 300
 SETTLE_S = 90
+EXAMPLES = 10
 KEYS = "SELECT SUBSTRING(note, 8) FROM shop_order WHERE note LIKE 'ledger %'"
 CLOSED = "SELECT COUNT(*) FROM cutover_ocpizza.fence"
 SERVICES = {"old": ("mariadb", "apache2", "ssh", "supervisor"), "db": ("mariadb", "ssh")}
@@ -194,6 +195,12 @@ class Engine:
             time.sleep(0.5)
         return differing
 
+    def _requests(self) -> list[dict[str, Any]]:
+        """Every request; none where the traffic left none."""
+        with contextlib.suppress(OSError):
+            return [json.loads(line) for line in (self.out / "requests.jsonl").read_text().splitlines()]
+        return []
+
     def _said(self) -> str:
         """The refusal, as the command told it."""
         log = (self.out / "ansible.log").read_text(errors="replace")
@@ -205,7 +212,8 @@ class Engine:
     def suffer(self, fault: Fault) -> Seen:
         """Traffic, the command, the fault, the same command again, and back home."""
         (self.out / "ansible.log").write_text("")
-        (self.out / "traffic.json").unlink(missing_ok=True)
+        for name in ("traffic.json", "requests.jsonl"):
+            (self.out / name).unlink(missing_ok=True)
         self._cut = 0.0
         with self._recorded() as recorded, running_traffic(self.lab, self.out, RATE, at_most_s=600) as traffic:
             time.sleep(2)
@@ -230,6 +238,7 @@ class Engine:
         sites = counted.get("sites")
         for name, each in sites.items() if isinstance(sites, dict) else []:
             seen.failures |= {f"{name} {kind}": number for kind, number in each["failures"].items()}
+        seen.examples = [each for each in self._requests() if each["outcome"] != "ok"][:EXAMPLES]
         seen.back = self.run("rollback.yml")
         seen.split = self._split()
         if not self.at_home():

@@ -98,6 +98,8 @@ DRAIN = Moment("drain", "hold", 0.3, locked("shop_order WRITE", 2.5))
 FENCE = Moment("fence", "hold", 0.6, kept_open(2.5))
 CATCH_UP = Moment("catch up", "hold", 0.6, locked("cutover_ocpizza.marker READ", 2.5))
 OPEN = Moment("open", "open", 0.1, locked("cutover_ocpizza.fence READ", 2.5))
+# A machine takes its time to lose its power.
+LONG_OPEN = Moment("open", "open", 0.1, locked("cutover_ocpizza.fence READ", 4))
 RELEASE = Moment("release", "moved")
 SETTLED = Moment("after", "settled")
 MOMENTS = (GATE, NEAR, HOLD, DRAIN, FENCE, CATCH_UP, OPEN, RELEASE, SETTLED)
@@ -358,7 +360,7 @@ def _surroundings() -> Iterator[Fault]:
 
 
 def _machines() -> Iterator[Fault]:
-    for moment in (NEAR, CATCH_UP, OPEN):
+    for moment in (NEAR, CATCH_UP, LONG_OPEN):
         yield Fault(
             f"source-restarted-{_slug(moment)}",
             "the source loses its power",
