@@ -72,6 +72,11 @@ def kept_open(seconds: float) -> str:
     return sql("START TRANSACTION; UPDATE rank SET name = name; DO SLEEP(%s); ROLLBACK" % seconds)  # noqa: S608 - no user's text
 
 
+def not_closing(seconds: float) -> str:
+    """A transaction that lets nobody set the hard fence for a while, and everybody read it."""
+    return sql(f"START TRANSACTION; SELECT * FROM cutover_ocpizza.fence FOR UPDATE; DO SLEEP({seconds}); ROLLBACK")
+
+
 def killed(*names: str) -> str:
     """A unit's processes, without a chance to say anything."""
     return "systemctl kill -s KILL " + " ".join(names)
@@ -97,9 +102,9 @@ HOLD = Moment("hold", "hold")
 DRAIN = Moment("drain", "hold", 0.3, locked("shop_order WRITE", 2.5))
 FENCE = Moment("fence", "hold", 0.6, kept_open(2.5))
 CATCH_UP = Moment("catch up", "hold", 0.6, locked("cutover_ocpizza.marker READ", 2.5))
-OPEN = Moment("open", "open", 0.1, locked("cutover_ocpizza.fence READ", 2.5))
+OPEN = Moment("open", "open", 0.1, not_closing(2.5))
 # A machine takes its time to lose its power.
-LONG_OPEN = Moment("open", "open", 0.1, locked("cutover_ocpizza.fence READ", 4))
+LONG_OPEN = Moment("open", "open", 0.1, not_closing(4))
 RELEASE = Moment("release", "moved")
 SETTLED = Moment("after", "settled")
 MOMENTS = (GATE, NEAR, HOLD, DRAIN, FENCE, CATCH_UP, OPEN, RELEASE, SETTLED)
