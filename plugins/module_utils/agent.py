@@ -94,6 +94,8 @@ def sides_of(plan: Plan) -> Tuple[Side, Side]:
 
 def start_watchdog(plan: Plan, plan_path: str, operation: str) -> watchdog.Leash:
     """Start the watchdog in a unit of its own, so that nothing that ends this process ends it too."""
+    # One that still waits for an owner that was lost before it came.
+    subprocess.run(["systemctl", "stop", plan["watchdog_unit"]], stderr=subprocess.DEVNULL, check=False)
     subprocess.run(
         [
             "systemd-run",
@@ -172,6 +174,20 @@ def copied_pair(plan: Plan, engine: str) -> Pair:
     return Pair(origin, destination, lambda _changed: {}, None, replicates=False)
 
 
+def lives_on(plan: Plan) -> str:
+    """The side on which the site lives, as it was noted last."""
+    return str(read_json(plan["state"])["side"]) if os.path.exists(plan["state"]) else "source"
+
+
+def await_rest(unit: str, seconds: float = 15.0) -> None:
+    """Wait until a unit does not run."""
+    until = time.monotonic() + seconds
+    while not valve.rests(unit):
+        if time.monotonic() > until:
+            raise Refused("{0} still runs; see 'journalctl -u {0}', then run the same command again".format(unit))
+        time.sleep(0.1)
+
+
 def finish_earlier(plan: Plan) -> Dict[str, Any]:
     """Undo what a switchover left that ended and its watchdog with it, or finish it: its result then, else {}.
 
@@ -180,10 +196,18 @@ def finish_earlier(plan: Plan) -> Dict[str, Any]:
     origin, destination = sides_of(plan)
     (the_valve,) = valve.valves_from([plan["valve"]])
     decision = valve.Decision(the_valve)
+    held = any(valve.is_raised(the_valve, flag) for flag in ("hold", "valve"))
+    if not held and decision.read() != "open":
+        return {}
+    await_rest(plan["watchdog_unit"])
+    if lives_on(plan) == destination.name:
+        return {"outcome": "open", "reason": "the watchdog has finished an earlier switchover", "by": "watchdog"}
     if decision.read() == "open" and decision.towards() == destination.name:
         pairs = watched_pairs(plan)
         if not all(pair.destination.is_closed() for pair in pairs):
-            return recover_switchover(plan, pairs, "an earlier switchover was interrupted after its decision")
+            outcome = recover_switchover(plan, pairs, "an earlier switchover was interrupted after its decision")
+            valve.keep_again([the_valve], float(plan["deadline_s"]))
+            return outcome
         for pair in pairs:
             pair.origin.open()
         decision.clear()
@@ -281,23 +305,24 @@ def recover_switchover(plan: Plan, pairs: List[Pair], reason: str) -> Dict[str, 
         outcome["reason"] += refence(plan, destination.name)
     journal.append(plan["journal"], plan["phase"], "failed", text=outcome["reason"], step="watchdog", host=plan["host"])
     write_json(plan["result"], outcome)
-    valve.keep_again([the_valve], float(plan["deadline_s"]))
     return outcome
 
 
 def watch_switchover(plan: Plan) -> None:
     """Hold the watchdog's own connections ready, and recover where the owner does not come through."""
+    (the_valve,) = valve.valves_from([plan["valve"]])
     owner = watchdog.left_behind(plan["watchdog_socket"])
     if owner:
         watchdog.end_process(owner)
-        (the_valve,) = valve.valves_from([plan["valve"]])
         # Back needs no database, and must not wait for one.
         back = valve.Decision(the_valve).claim("abort") == "abort"
         recover_switchover(plan, [] if back else watched_pairs(plan), "the watchdog was lost")
         watchdog.forget(plan["watchdog_socket"])
-        return
-    pairs = watched_pairs(plan)
-    watchdog.watch(plan["watchdog_socket"], functools.partial(recover_switchover, plan, pairs))
+    else:
+        recover = functools.partial(recover_switchover, plan, watched_pairs(plan))
+        if not watchdog.watch(plan["watchdog_socket"], recover):
+            return
+    valve.keep_again([the_valve], float(plan["deadline_s"]))
 
 
 def run_restart(plan: Plan, plan_path: str) -> Dict[str, Any]:
@@ -328,15 +353,15 @@ def watch_restart(plan: Plan) -> None:
             restart.release_all(valves)
         journal.append(plan["journal"], plan["phase"], "failed", reason, "watchdog", plan["host"])
         write_json(plan["result"], {"outcome": "refused", "reason": reason, "by": "watchdog"})
-        valve.keep_again(restart.staying(valves), float(plan["deadline_s"]))
 
     owner = watchdog.left_behind(plan["watchdog_socket"])
     if owner:
         watchdog.end_process(owner)
         recover("the watchdog was lost")
         watchdog.forget(plan["watchdog_socket"])
+    elif not watchdog.watch(plan["watchdog_socket"], recover):
         return
-    watchdog.watch(plan["watchdog_socket"], recover)
+    valve.keep_again(restart.staying(valves), float(plan["deadline_s"]))
 
 
 def run_seed(plan: Plan) -> Dict[str, Any]:

@@ -114,8 +114,13 @@ def keep_again(valves: Iterable[Valve], held_s: float) -> None:
 
 def is_idle(valve: Valve) -> bool:
     """Whether the valve's proxy does not run; one that runs would hold nothing."""
+    return rests(valve.unit + ".service")
+
+
+def rests(unit: str) -> bool:
+    """Whether a unit does not run, nor is about to."""
     state = subprocess.run(
-        ["systemctl", "is-active", valve.unit + ".service"],
+        ["systemctl", "is-active", unit],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         universal_newlines=True,

@@ -23,7 +23,7 @@ BEGIN, END = "<!-- faults -->", "<!-- /faults -->"
 DEADLINE_S = 5.0
 
 
-def suffered(engine: Engine, faults: Iterable[table.Fault]) -> list[dict[str, Any]]:
+def suffered(engine: Engine, faults: Iterable[table.Fault], walking: bool = False) -> list[dict[str, Any]]:
     """One fault after the other, told as it goes; the rest is left where the site is not back home."""
     rows = []
     for fault in faults:
@@ -40,6 +40,8 @@ def suffered(engine: Engine, faults: Iterable[table.Fault]) -> list[dict[str, An
             f"{time.monotonic() - began:.0f} s {'; '.join(row['problems'])}",
             flush=True,
         )
+        if not walking:
+            keep(row)
         if row["verdict"] != "PASSED":
             (OUT / "ansible.log").replace(OUT / f"{fault.key}.log")
         if seen.back:
@@ -55,6 +57,15 @@ def until(faults: Iterable[table.Fault], seconds: float) -> Iterable[table.Fault
         if time.monotonic() >= ends:
             return
         yield fault
+
+
+def keep(row: dict[str, Any]) -> None:
+    """The last result of every fault, and the page with them: a run may be of some, or broken off."""
+    kept = OUT / "all.json"
+    before = json.loads(kept.read_text()) if kept.exists() else []
+    every = judge.merged(before, [row], [fault.key for fault in table.faults()])
+    kept.write_text(json.dumps(every, indent=2) + "\n")
+    write_page(every)
 
 
 def write_page(rows: Iterable[dict[str, Any]]) -> None:
@@ -78,7 +89,7 @@ def main() -> int:
         if os.environ.get("WALK"):
             seed = int(os.environ.get("SEED") or time.time_ns() % 1_000_000)
             print(f"SEED={seed}", flush=True)
-            rows = suffered(engine, until(table.walk(seed), float(os.environ["WALK"])))
+            rows = suffered(engine, until(table.walk(seed), float(os.environ["WALK"])), walking=True)
             wanted = len(rows)
         else:
             rows, wanted = suffered(engine, chosen), len(chosen)
@@ -90,12 +101,6 @@ def main() -> int:
             engine.down()
     result = judge.report(rows, wanted, seed)
     (OUT / ("walk.json" if seed is not None else "report.json")).write_text(json.dumps(result, indent=2) + "\n")
-    if seed is None:
-        kept = OUT / "all.json"
-        before = json.loads(kept.read_text()) if kept.exists() else []
-        every = judge.merged(before, rows, [fault.key for fault in table.faults()])
-        kept.write_text(json.dumps(every, indent=2) + "\n")
-        write_page(every)
     print(f"{result['verdict']}: {result['ran']} of {wanted} faults ran, {result['failed']} failed")
     return 0 if result["verdict"] == "PASSED" else 1
 

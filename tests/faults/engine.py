@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tests.faults.judge import Seen, State, holds
 from tests.faults.table import DONE, STATE, STRETCH_S, UNIT, Act, Fault
@@ -30,6 +29,7 @@ STRIKER = Path(__file__).with_name("striker.py")
 RATE = 25.0
 PATIENCE_S = 300
 SETTLE_S = 90
+EXAMPLES = 10
 KEYS = "SELECT SUBSTRING(note, 8) FROM shop_order WHERE note LIKE 'ledger %'"
 CLOSED = "SELECT COUNT(*) FROM cutover_ocpizza.fence"
 SERVICES = {"old": ("mariadb", "apache2", "ssh", "supervisor"), "db": ("mariadb", "ssh")}
@@ -42,6 +42,7 @@ class Engine:
         """Nothing is started yet."""
         self.lab = lab
         self.out = OUT
+        self._cut = 0.0
         self.environment = {
             **os.environ,
             "LAB": lab.name,
@@ -98,6 +99,8 @@ class Engine:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
         elif act.on == "power":
+            # What was held is held no longer.
+            self._cut = time.time() if act.do == "old" else 0.0
             docker("kill", f"{self.lab.name}-{act.do}")
             docker("start", f"{self.lab.name}-{act.do}")
         else:
@@ -192,6 +195,12 @@ class Engine:
             time.sleep(0.5)
         return differing
 
+    def _requests(self) -> list[dict[str, Any]]:
+        """Every request; none where the traffic left none."""
+        with contextlib.suppress(OSError):
+            return [json.loads(line) for line in (self.out / "requests.jsonl").read_text().splitlines()]
+        return []
+
     def _said(self) -> str:
         """The refusal, as the command told it."""
         log = (self.out / "ansible.log").read_text(errors="replace")
@@ -202,13 +211,14 @@ class Engine:
 
     def suffer(self, fault: Fault) -> Seen:
         """Traffic, the command, the fault, the same command again, and back home."""
-        shutil.rmtree(self.out / "ansible.log", ignore_errors=True)
         (self.out / "ansible.log").write_text("")
-        (self.out / "traffic.json").unlink(missing_ok=True)
+        for name in ("traffic.json", "requests.jsonl"):
+            (self.out / name).unlink(missing_ok=True)
+        self._cut = 0.0
         with self._recorded() as recorded, running_traffic(self.lab, self.out, RATE, at_most_s=600) as traffic:
             time.sleep(2)
             seen = self._blow(fault)
-            seen.longest_hold_s = holds(recorded.read_text().splitlines(), time.time())
+            seen.longest_hold_s = holds(recorded.read_text().splitlines(), self._cut or time.time())
             seen.said = self._said()
             if fault.remedy:
                 self.run(fault.remedy)
@@ -228,6 +238,7 @@ class Engine:
         sites = counted.get("sites")
         for name, each in sites.items() if isinstance(sites, dict) else []:
             seen.failures |= {f"{name} {kind}": number for kind, number in each["failures"].items()}
+        seen.examples = [each for each in self._requests() if each["outcome"] != "ok"][:EXAMPLES]
         seen.back = self.run("rollback.yml")
         seen.split = self._split()
         if not self.at_home():

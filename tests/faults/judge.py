@@ -56,6 +56,7 @@ class Seen:
     back: int = 0
     trouble: str = ""
     failures: dict[str, int] = field(default_factory=dict)
+    examples: list[dict[str, Any]] = field(default_factory=list)
 
 
 def problems(fault: Fault, seen: Seen, deadline_s: float) -> list[str]:
@@ -94,6 +95,7 @@ def row(fault: Fault, seen: Seen, deadline_s: float) -> dict[str, Any]:
         "requests": seen.requests,
         "failed_requests": seen.failed,
         "failures": seen.failures,
+        "examples": seen.examples,
         "excused": fault.excused,
         "lost_writes": seen.lost,
         "duplicated_writes": seen.duplicated,

@@ -32,7 +32,7 @@ def seen(sign: str) -> bool:
     if sign == "unit":
         return subprocess.call(["systemctl", "-q", "is-active", UNIT]) == 0
     if sign == "open":
-        return content(STATE + "/decision").startswith("open")
+        return os.path.islink(STATE + "/decision") and os.readlink(STATE + "/decision").startswith("open")
     if sign == "settled":
         return '"side": "target"' in content(STATE + "/state.json")
     return os.path.exists((STATE if sign == "moved" else RUN) + "/" + sign)

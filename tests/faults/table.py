@@ -72,6 +72,11 @@ def kept_open(seconds: float) -> str:
     return sql("START TRANSACTION; UPDATE rank SET name = name; DO SLEEP(%s); ROLLBACK" % seconds)  # noqa: S608 - no user's text
 
 
+def not_closing(seconds: float) -> str:
+    """A transaction that lets nobody set the hard fence for a while, and everybody read it."""
+    return sql(f"START TRANSACTION; SELECT * FROM cutover_ocpizza.fence FOR UPDATE; DO SLEEP({seconds}); ROLLBACK")  # noqa: S608 - nor here
+
+
 def killed(*names: str) -> str:
     """A unit's processes, without a chance to say anything."""
     return "systemctl kill -s KILL " + " ".join(names)
@@ -97,7 +102,9 @@ HOLD = Moment("hold", "hold")
 DRAIN = Moment("drain", "hold", 0.3, locked("shop_order WRITE", 2.5))
 FENCE = Moment("fence", "hold", 0.6, kept_open(2.5))
 CATCH_UP = Moment("catch up", "hold", 0.6, locked("cutover_ocpizza.marker READ", 2.5))
-OPEN = Moment("open", "open", 0.1, locked("cutover_ocpizza.fence READ", 2.5))
+OPEN = Moment("open", "open", 0.1, not_closing(2.5))
+# A machine takes its time to lose its power.
+LONG_OPEN = Moment("open", "open", 0.1, not_closing(4))
 RELEASE = Moment("release", "moved")
 SETTLED = Moment("after", "settled")
 MOMENTS = (GATE, NEAR, HOLD, DRAIN, FENCE, CATCH_UP, OPEN, RELEASE, SETTLED)
@@ -106,13 +113,17 @@ CONTROLLER = (Act("controller", "kill"),)
 OWNER = (Act("old", killed(UNIT)),)
 WATCHDOG = (Act("old", killed(f"{UNIT}-watchdog")),)
 BOTH = (Act("old", killed(UNIT, f"{UNIT}-watchdog")),)
+RUN_FULL = (
+    "mount -o remount,size=$(($(df -k --output=used /run | tail -1) + 64))k /run && "
+    "dd if=/dev/zero of=/run/filler bs=1k status=none"
+)
 WRITES = f"n=0; while [ $n -lt 300 ]; do {sql('UPDATE rank SET name = name')}; sleep 0.1; n=$((n+1)); done"  # noqa: S608 - nor here
 LINK = "'cutover_ocpizza'"
 ENDED = (
     "mariadb -NBe \"SELECT id FROM information_schema.processlist WHERE info LIKE 'DO SLEEP(60)%'\" "
     '| while read id; do mariadb -e "KILL $id"; done'
 )
-NGINX = "/etc/nginx/sites-enabled/ocpizza.conf"
+NGINX = "/etc/nginx/sites-available/ocpizza"
 # Everything that is there, on a disk of its own with no room left.
 FULL = (
     "mkdir -p /mnt/full && mount -t tmpfs -o size=$(($(du -sk /var/lib/cutover | cut -f1) + 64))k full /mnt/full && "
@@ -120,9 +131,9 @@ FULL = (
     "dd if=/dev/zero of=/mnt/full/filler bs=1k status=none"
 )
 ROOMY = (
-    "rm -f /mnt/full/filler; umount /var/lib/cutover && cp -a /mnt/full/. /var/lib/cutover/ && "
+    "rm -f /mnt/full/filler; umount -l /var/lib/cutover && cp -a /mnt/full/. /var/lib/cutover/ && "
     "for each in $(cd /var/lib/cutover && find . -type f); do [ -e /mnt/full/$each ] || rm -f /var/lib/cutover/$each; "
-    "done; umount /mnt/full"
+    "done; umount -l /mnt/full"
 )
 
 
@@ -238,6 +249,14 @@ def _databases() -> Iterator[Fault]:
         (Act("db", "pkill -STOP mariadbd; sleep 8; pkill -CONT mariadbd"),),
         AS_BEFORE,
     )
+    yield Fault(
+        "target-slow",
+        "the target's database sends 16 kbit/s",
+        LATE_NEAR,
+        (Act("db", "tc qdisc add dev eth0 root tbf rate 16kbit burst 2kb latency 500ms"),),
+        EITHER,
+        (Act("db", "tc qdisc del dev eth0 root"),),
+    )
     for moment in (NEAR, CATCH_UP, OPEN):
         yield Fault(
             f"target-partitioned-{_slug(moment)}",
@@ -302,13 +321,13 @@ def _surroundings() -> Iterator[Fault]:
         "run-full",
         "/run is full on the source",
         NEAR,
-        (Act("old", "dd if=/dev/zero of=/run/filler bs=4k status=none || true"),),
+        (Act("old", RUN_FULL),),
         EITHER,
-        (Act("old", "rm -f /run/filler"),),
+        (Act("old", "rm -f /run/filler; mount -o remount,size=64m /run"),),
     )
     for key, text, broken, mended in (
         ("stopped", "is stopped", "systemctl stop supervisor", "systemctl start supervisor"),
-        ("hangs", "hangs", "pkill -STOP gunicorn", "pkill -CONT gunicorn"),
+        ("hangs", "hangs", "pkill -STOP -f bin/[g]unicorn", "pkill -CONT -f bin/[g]unicorn"),
     ):
         yield Fault(
             f"target-application-{key}",
@@ -346,7 +365,7 @@ def _surroundings() -> Iterator[Fault]:
 
 
 def _machines() -> Iterator[Fault]:
-    for moment in (NEAR, CATCH_UP, OPEN):
+    for moment in (NEAR, CATCH_UP, LONG_OPEN):
         yield Fault(
             f"source-restarted-{_slug(moment)}",
             "the source loses its power",

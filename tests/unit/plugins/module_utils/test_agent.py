@@ -100,6 +100,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     made = House(tmp_path)
     monkeypatch.setattr(agent, "open_database", made.open_database)
     monkeypatch.setattr(valve, "LONGEST_BURST_S", 0.0)
+    monkeypatch.setattr(valve, "rests", lambda _unit: True)
     return made
 
 
@@ -583,6 +584,44 @@ def test_a_restart_of_the_source_opens_what_was_closed(switching: House) -> None
     # Nothing more: a person gives the command again.
     assert "released" not in switching.calls
     assert not os.path.exists(switching.plan["result"])
+
+
+def test_nothing_is_undone_while_a_watchdog_may_do_it(switching: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    valve.Decision(switching.valve).claim("open", "target")
+    asked: list[str] = []
+
+    def rests(unit: str) -> bool:
+        asked.append(unit)
+        if len(asked) == 2:
+            switching.write("state", {"side": "target"})
+        return len(asked) == 2
+
+    monkeypatch.setattr(valve, "rests", rests)
+    assert switching.main("switchover") == 0
+    assert asked == ["cutover-shop-watchdog"] * 2
+    assert switching.read("result")["reason"] == "the watchdog has finished an earlier switchover"
+    assert switching.calls == []
+
+
+def test_a_watchdog_that_does_not_end_is_named(switching: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(100))
+    monkeypatch.setattr(agent.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(agent.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(valve, "rests", lambda _unit: False)
+    valve.engage(switching.valve)
+    assert switching.main("switchover") == 1
+    assert switching.read("result")["reason"].startswith("cutover-shop-watchdog still runs; see 'journalctl")
+    assert flags(switching.valve) == {"hold", "valve"}
+
+
+@pytest.mark.parametrize(("why", "left"), [("lost", set()), ("", {"near"})])
+def test_a_watchdog_whose_owner_was_lost_lets_connections_be_kept_again(
+    house: House, monkeypatch: pytest.MonkeyPatch, why: str, left: set[str]
+) -> None:
+    monkeypatch.setattr(watchdog, "watch", lambda _path, _recover: why)
+    valve.raise_flag(house.valve, "near")
+    assert house.main("switchover-watchdog") == 0
+    assert flags(house.valve) == left, "an owner that is done does it itself, in its time"
 
 
 def test_a_decision_for_the_other_side_is_an_old_one(switching: House) -> None:
