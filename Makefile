@@ -4,11 +4,12 @@ LAB_PORT ?= 22000
 ENGINE ?= mariadb
 TARGET_ENGINE ?=
 WEB ?= apache
+WAY ?= proxy
 KEEP ?=
 SCENARIOS ?=
 BENCH ?= pauses
 ROWS ?= $(if $(filter pauses,$(BENCH)),0,1000000)
-export LAB LAB_PORT ENGINE TARGET_ENGINE WEB KEEP
+export LAB LAB_PORT ENGINE TARGET_ENGINE WEB WAY KEEP
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 STAMP := .venv/.stamp
@@ -26,6 +27,7 @@ help:  ## say what there is
 	@echo "ENGINE=mariadb, mysql, postgresql or two with a comma, one of them postgresql: what the site's databases run on."
 	@echo "TARGET_ENGINE=mysql beside ENGINE=mariadb: they go over by copy while requests wait."
 	@echo "WEB=apache or nginx: the old server's web server."
+	@echo "WAY=proxy, failover-ip or dns: what happens to the site's address."
 	@echo "OLD=bookworm, NEW=bookworm: the old server's Debian, and the new ones'."
 
 setup: $(STAMP)  ## virtual environment from requirements.txt, the checkout as a collection

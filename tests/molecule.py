@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -134,11 +135,12 @@ def run(name: str, keep: bool) -> Outcome:
     command = [str(Path(sys.executable).parent / "molecule"), "--base-config", "molecule/shared/base.yml"]
     if name.startswith(MIGRATION):
         command += ["--base-config", "molecule/shared/migration/base.yml"]
-    with log.open("w", encoding="utf-8") as out:
+    # A folder of its own for ssh's sockets: those of an earlier run lead to machines that are gone.
+    with log.open("w", encoding="utf-8") as out, tempfile.TemporaryDirectory() as sockets:
         code = subprocess.run(
             [*command, "test", "--scenario-name", name, "--destroy", "never"],
-            cwd=ROOT, env=environment(name), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-            check=False,
+            cwd=ROOT, env=environment(name) | {"ANSIBLE_SSH_CONTROL_PATH_DIR": sockets},
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False,
         ).returncode  # fmt: skip
         text = log.read_text(encoding="utf-8", errors="replace")
         problems = problems_in(text)

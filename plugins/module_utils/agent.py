@@ -211,6 +211,7 @@ def finish_earlier(plan: Plan) -> Dict[str, Any]:
         decision.clear()
     if valve.is_raised(the_valve, "hold") or valve.is_raised(the_valve, "valve"):
         valve.release(the_valve, origin.name)
+        valve.keep_again([the_valve], float(plan["deadline_s"]))
     return {}
 
 
@@ -248,6 +249,8 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
         except Exception as error:
             kept = "the {0} keeps its log for a proof that is over: {1}".format(pair.origin.engine, words(error))
             outcome["reason"] = "; ".join(filter(None, [outcome["reason"], kept]))
+    if outcome["pause_ms"] is not None:
+        valve.keep_again([the_valve], outcome["pause_ms"] / 1000)
     return outcome
 
 
@@ -300,6 +303,7 @@ def recover_switchover(plan: Plan, pairs: List[Pair], reason: str) -> Dict[str, 
         outcome["reason"] += refence(plan, destination.name)
     journal.append(plan["journal"], plan["phase"], "failed", text=outcome["reason"], step="watchdog", host=plan["host"])
     write_json(plan["result"], outcome)
+    valve.keep_again([the_valve], float(plan["deadline_s"]))
     return outcome
 
 
@@ -315,10 +319,9 @@ def watch_switchover(plan: Plan) -> None:
         watchdog.forget(plan["watchdog_socket"])
         return
     pairs = watched_pairs(plan)
-    watchdog.watch(plan["watchdog_socket"], functools.partial(recover_switchover, plan, pairs))
-    # An owner that was lost before it held anything has left it.
-    (the_valve,) = valve.valves_from([plan["valve"]])
-    valve.lower_flag(the_valve, "near")
+    if not watchdog.watch(plan["watchdog_socket"], functools.partial(recover_switchover, plan, pairs)):
+        # An owner that was lost before it held anything, or after its release, has left keep-alive off.
+        valve.keep_again(valve.valves_from([plan["valve"]]), float(plan["deadline_s"]))
 
 
 def run_restart(plan: Plan, plan_path: str) -> Dict[str, Any]:
@@ -349,6 +352,7 @@ def watch_restart(plan: Plan) -> None:
             restart.release_all(valves)
         journal.append(plan["journal"], plan["phase"], "failed", reason, "watchdog", plan["host"])
         write_json(plan["result"], {"outcome": "refused", "reason": reason, "by": "watchdog"})
+        valve.keep_again(restart.staying(valves), float(plan["deadline_s"]))
 
     owner = watchdog.left_behind(plan["watchdog_socket"])
     if owner:

@@ -7,7 +7,7 @@ import ipaddress
 import re
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_databases, findings_web
+from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_databases, findings_way, findings_web
 from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import (
     INHIBITOR,
     SEVERITIES,
@@ -30,7 +30,8 @@ def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
     ``facts`` has ``site`` (name, domains, engines with their databases, upstream, addresses by host, target_address,
     database_address, ``space``: for source and target the paths with the engines that need room there), ``source``
     (what discovery found) and ``targets`` (host to what host_info told, with ``groups`` and, for databases,
-    ``databases`` by engine and ``planned``, what the inventory wants of the server).
+    ``databases`` by engine and ``planned``, what the inventory wants of the server). ``way`` is what was seen of the
+    address that is to move, where one is.
     """
     found = []  # type: List[Finding]
     for check in (
@@ -39,6 +40,7 @@ def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
         _hosts,
         findings_databases.decide,
         findings_web.decide,
+        findings_way.decide,
         _valve,
         _space,
         _clocks,

@@ -132,6 +132,7 @@ class Restart:
             leash.done()
             self.steps.flush()
         outcome["finished"] = journal.utc_now()
+        valve.keep_again(staying(self.valves), outcome["hold_ms"] / 1000)
         return outcome
 
     def restart(self, deadline: float) -> None:

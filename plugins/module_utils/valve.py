@@ -19,6 +19,8 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 ESTABLISHED = "01"
 # What systemd needs to start the proxy, and a journal for its lines, is far less.
 ROOM = 1 << 20
+# Seconds that a web server needs after a release, beside the time that the requests waited; and at most.
+BURST_S, LONGEST_BURST_S = 2.0, 10.0
 
 
 class Endpoint(NamedTuple):
@@ -99,7 +101,17 @@ def release(valve: Valve, side: str) -> None:
         lower_flag(valve, "moved")
     lower_flag(valve, "valve")
     lower_flag(valve, "hold")
-    lower_flag(valve, "near")
+
+
+def keep_again(valves: Iterable[Valve], held_s: float) -> None:
+    """Let connections be kept again, once the requests that waited are answered.
+
+    That takes about as long as they waited. Until then all of Apache's threads are busy, and it closes idle connections
+    to have more, perhaps just as a client sends on one: there must be none.
+    """
+    time.sleep(min(BURST_S + held_s, LONGEST_BURST_S))
+    for valve in valves:
+        lower_flag(valve, "near")
 
 
 def is_idle(valve: Valve) -> bool:

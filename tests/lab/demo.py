@@ -24,6 +24,7 @@ from tests.lab.engines import client, engine_on
 from tests.lab.hosts import CHECKOUT, Lab
 from tests.lab.traffic.__main__ import add_windows, passed
 from tests.lab.traffic.timeline import Window
+from tests.lab.ways import inside, outside, where_clients_go
 
 OUT = CHECKOUT / "build" / "demo"
 TRAFFIC = OUT / "traffic.json"
@@ -141,7 +142,8 @@ class Demo:
 def running_traffic(lab: Lab, out: Path, rate: float, at_most_s: float = 900) -> Iterator[subprocess.Popen[bytes]]:
     """Traffic through the old server's address, ended with the block; `control_traffic` steers it."""
     control_traffic(out, rate)
-    command = [sys.executable, "-m", "tests.lab.traffic", *traffic_arguments(lab, out, rate), f"--seconds={at_most_s}"]
+    command = [*inside(lab), sys.executable, "-m", "tests.lab.traffic", *traffic_arguments(lab, out, rate)]
+    command.append(f"--seconds={at_most_s}")
     with (out / "traffic.log").open("wb") as log:
         traffic = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -165,7 +167,7 @@ def traffic_arguments(lab: Lab, out: Path, rate: float) -> list[str]:
     book = "SELECT SUBSTRING(message, 8), COUNT(*) FROM entry WHERE message LIKE 'ledger %' GROUP BY message"
     where = databases(lab, "db")
     arguments = [
-        f"--url={lab.url(80)}",
+        *where_clients_go(lab),
         "--host=ocpizza.test",
         "--neighbour=annex.test",
         f"--rate={rate}",
@@ -194,7 +196,7 @@ def databases(lab: Lab, host: str) -> dict[str, str]:
 def database(lab: Lab, host: str, name: str) -> str:
     """The command that asks a machine's database, without the site in between."""
     engine = engine_on(host, lab.engines[-1 if name == STOCK else 0])
-    return shlex.join(machines.ssh_command(lab, host, client(engine, name)))
+    return shlex.join([*outside(lab), *machines.ssh_command(lab, host, client(engine, name))])
 
 
 def moved(events: list[dict[str, object]]) -> bool:

@@ -17,6 +17,7 @@ LABEL = "ocpizza.cutover=lab"
 ADDRESS = "127.0.0.1"
 SUITES = ("bullseye", "bookworm", "trixie")
 WEB_SERVERS = ("apache", "nginx")
+WAYS = ("proxy", "failover-ip", "dns")
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,18 @@ HOSTS = (
 
 def web_server() -> str:
     """What the old server's sites stand behind; WEB chooses."""
-    chosen = os.environ.get("WEB") or WEB_SERVERS[0]
-    if chosen not in WEB_SERVERS:
-        raise LabError(f"WEB={chosen}: give one of {', '.join(WEB_SERVERS)}")
+    return _chosen("WEB", WEB_SERVERS)
+
+
+def way_to_switch() -> str:
+    """What happens to the site's address; WAY chooses."""
+    return _chosen("WAY", WAYS)
+
+
+def _chosen(variable: str, known: tuple[str, ...]) -> str:
+    chosen = os.environ.get(variable) or known[0]
+    if chosen not in known:
+        raise LabError(f"{variable}={chosen}: give one of {', '.join(known)}")
     return chosen
 
 
@@ -55,10 +65,11 @@ class Lab:
     port: int
     engines: tuple[str, ...] = field(default_factory=engines)
     web: str = field(default_factory=web_server)
+    way: str = field(default_factory=way_to_switch)
 
     @classmethod
     def from_environment(cls) -> Lab:
-        """Read LAB, LAB_PORT, ENGINE and WEB, as inventories/lab does."""
+        """Read LAB, LAB_PORT, ENGINE, WEB and WAY, as inventories/lab does."""
         return cls(os.environ.get("LAB") or "cutover-lab", int(os.environ.get("LAB_PORT") or "22000"))
 
     @property

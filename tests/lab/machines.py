@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.lab.docker import LabError, answers, docker, execute, names, state
 from tests.lab.hosts import ADDRESS, CHECKOUT, HOSTS, LABEL, OLD, Host, Lab
+from tests.lab.ways import give_addresses
 
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 MEDIA = "/srv/media"
@@ -37,6 +38,7 @@ def up(lab: Lab, old_image: str = "") -> None:
     with ThreadPoolExecutor(len(HOSTS)) as pool:
         keys = list(pool.map(lambda host: _machine(lab, host, images[host]), HOSTS))
     (lab.ssh / "known_hosts").write_text("".join(keys))
+    give_addresses(lab)
 
 
 def down(lab: Lab) -> None:

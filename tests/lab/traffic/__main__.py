@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from tests.lab.traffic.http import Client, Server
 from tests.lab.traffic.ledger import Ledger
 from tests.lab.traffic.load import Control, Stream
+from tests.lab.traffic.names import Resolvers
 from tests.lab.traffic.readback import READERS, Database, Findings, Places, read_back
 from tests.lab.traffic.sites import Annex, OcPizza
 from tests.lab.traffic.timeline import (
@@ -69,6 +70,9 @@ def parse(arguments: list[str]) -> Plan:
     parser.add_argument("--host", required=True, help="the site's domain")
     parser.add_argument("--ca", type=Path, help="certificate authority for an https URL")
     parser.add_argument("--neighbour", default="", help="domain of the second site; empty for none")
+    parser.add_argument("--neighbour-url", default="", help="where that one is, if elsewhere")
+    parser.add_argument("--resolver", action="append", default=[], help="address:port; --host is then looked up there")
+    parser.add_argument("--within", default="127.0.0.0/8", help="the network in which addresses must be")
     parser.add_argument("--neighbour-rate", type=float, default=5)
     parser.add_argument("--rate", type=float, default=60, help="requests a second")
     parser.add_argument("--writes", type=float, default=0.3, help="share of requests that write")
@@ -89,10 +93,12 @@ def parse(arguments: list[str]) -> Plan:
     parser.add_argument("--neighbour-query", default="")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
-    server = _server(parser, given.url, given.host, given.ca)
+    server = _server(parser, given.url, given.host, given)
     return Plan(
         server=server,
-        neighbour=_server(parser, given.url, given.neighbour, given.ca) if given.neighbour else None,
+        neighbour=_server(parser, given.neighbour_url or given.url, given.neighbour, given)
+        if given.neighbour
+        else None,
         out=given.out,
         control=Control(given.control or given.out.with_name("traffic-control.json"), given.rate),
         neighbour_rate=given.neighbour_rate,
@@ -239,16 +245,22 @@ async def _watch(plan: Plan, streams: list[Stream], ledger: Ledger) -> None:
         await asyncio.sleep(0.1)
 
 
-def _server(parser: argparse.ArgumentParser, url: str, host: str, ca: Path | None) -> Server:
+def _server(parser: argparse.ArgumentParser, url: str, host: str, given: argparse.Namespace) -> Server:
     parts = urlsplit(url)
     try:
-        local = ipaddress.ip_address(parts.hostname or "").is_loopback
+        network = ipaddress.ip_network(given.within)
+        allowed = (
+            network.is_private and network.prefixlen >= 8 and ipaddress.ip_address(parts.hostname or "") in network
+        )
     except ValueError:
-        local = False
-    if not local or parts.scheme not in {"http", "https"}:
-        parser.error(f"--url {url}: traffic goes to a loopback address only, as http://127.0.0.1:22080")
-    tls = ssl.create_default_context(cafile=ca) if parts.scheme == "https" else None
-    return Server(parts.hostname or "", parts.port or (443 if tls else 80), host, tls)
+        allowed = False
+    if not allowed or parts.scheme not in {"http", "https"}:
+        parser.error(
+            f"{url}: traffic goes to a loopback address only, or within the lab's network, as http://127.0.0.1:22080"
+        )
+    tls = ssl.create_default_context(cafile=given.ca) if parts.scheme == "https" else None
+    find = Resolvers(given.resolver, host, given.within).find if given.resolver else None
+    return Server(parts.hostname or "", parts.port or (443 if tls else 80), host, tls, find)
 
 
 def _database(command: str, query: str) -> Database | None:

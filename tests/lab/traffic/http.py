@@ -10,6 +10,7 @@ import json
 import select
 import ssl
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +73,7 @@ class Server:
     port: int
     host: str
     tls: ssl.SSLContext | None = None
+    find: Callable[[], Awaitable[str]] | None = None
 
 
 class Connection:
@@ -87,10 +89,11 @@ class Connection:
 
     @classmethod
     async def open(cls, server: Server) -> Connection:
-        """Connect; a refusal is a RequestError."""
+        """Connect, by name where the server has one; a refusal is a RequestError."""
+        address = await server.find() if server.find else server.address
         try:
             reader, writer = await asyncio.open_connection(
-                server.address,
+                address,
                 server.port,
                 ssl=server.tls,
                 server_hostname=server.host if server.tls else None,

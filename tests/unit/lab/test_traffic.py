@@ -17,8 +17,10 @@ import pytest
 from tests.lab.traffic.__main__ import add_windows, drive, parse, passed
 from tests.lab.traffic.http import Client, Connection, Request, RequestError, Server
 from tests.lab.traffic.ledger import Ledger, Write
+from tests.lab.traffic.names import Resolvers
 from tests.lab.traffic.readback import Findings
 from tests.lab.traffic.timeline import Sample, Window, by_second, in_window, percentile
+from tests.unit.plugins.name_server import NameServer
 
 Handler = Callable[["FakeSite", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -360,6 +362,30 @@ def test_only_this_machine_is_loaded(url: str, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         parse([f"--url={url}", "--host=a", "--out=/nowhere"])
     assert "traffic goes to a loopback address only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("within", ["0.0.0.0/0", "8.8.8.0/24"])
+def test_no_other_network_is_loaded(within: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--url=http://8.8.8.8", "--host=a", f"--within={within}", "--out=/nowhere"])
+    assert "traffic goes to a loopback address only" in capsys.readouterr().err
+
+
+def test_each_connection_goes_where_the_name_points_then() -> None:
+    told = NameServer("a.test. 0 A 127.0.0.1")
+
+    async def find(within: str = "127.0.0.0/8") -> str:
+        return await Resolvers([told.name], "a.test", within).find()
+
+    assert asyncio.run(find()) == "127.0.0.1"
+    told.records[:] = ["a.test. 0 A 127.0.0.2"]
+    assert asyncio.run(find()) == "127.0.0.2"
+    with pytest.raises(RequestError, match="elsewhere"):
+        asyncio.run(find("10.0.0.0/8"))
+    told.records.clear()
+    with pytest.raises(RequestError, match="unresolved"):
+        asyncio.run(find())
+    told.close()
 
 
 def test_rate_and_stop_come_from_the_control_file(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ class House:
             "engines": {"mariadb": ["shop"]},
             "phase": "cutover",
             "host": "old",
+            "deadline_s": 0.0,
             "origin": "source",
             "destination": "target",
             "sides": {"source": side, "target": side},
@@ -99,6 +100,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     made = House(tmp_path)
     monkeypatch.setattr(agent, "open_database", made.open_database)
     monkeypatch.setattr(valve, "rests", lambda _unit: True)
+    monkeypatch.setattr(valve, "LONGEST_BURST_S", 0.0)
     return made
 
 
@@ -119,8 +121,10 @@ class FakeSwitchover:
         for one in self.made[3]:
             one.destination.mark("a row of the site")
         verdict = type(self).verdict
-        self.outcome = {"outcome": verdict, "reason": "", "followed_from": followed_from}
+        self.outcome = {"outcome": verdict, "reason": "", "followed_from": followed_from, "pause_ms": None}
         if verdict != "refused":
+            self.outcome["pause_ms"] = 1.5
+            valve.raise_flag(self.made[4], "near")
             self.made[5]()
         self.calls.append("released")
         return self.outcome
@@ -267,6 +271,7 @@ def test_an_aborted_switchover_is_no_success(switching: House) -> None:
     FakeSwitchover.verdict = "aborted"
     assert switching.main("switchover") == 1
     assert switching.read("result")["outcome"] == "aborted"
+    assert flags(switching.valve) == set()
 
 
 @pytest.mark.parametrize("outcome", ["aborted", "refused"])

@@ -185,7 +185,7 @@ def test_what_fails_in_the_hold_releases_to_the_source(house: House, turn: dict[
     vars(house).update(turn)
     outcome = house.run()
     assert (outcome["outcome"], outcome["reason"]) == ("aborted", said)
-    assert (flags(house.valve), chosen(house.valve)) == (set(), "TARGET=127.0.0.1:8000")
+    assert (flags(house.valve), chosen(house.valve)) == ({"near"}, "TARGET=127.0.0.1:8000")
     assert (house.source.soft, house.source.closed, house.target.closed) == (False, False, True)
     assert house.trial == TRIAL
     assert house.calls[-1] == "target.mend", "after the release: the fence was taken away for the copy"

@@ -116,7 +116,7 @@ def test_forward(house: House) -> None:
     assert json.loads(json.dumps(outcome)) == outcome
     assert (house.source.closed, house.target.closed) == (True, False)
     assert (house.source.soft, house.source.locked, house.target.locked) == (False, True, False)
-    assert flags(house.valve) == {"moved"}
+    assert flags(house.valve) == {"moved", "near"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:18001"
     assert house.told() == [(name, "passed") for name in [*STEPS, "fence for good"]]
 
@@ -154,7 +154,7 @@ def test_back_again_is_the_same_with_the_sides_exchanged(house: House) -> None:
     outcome = house.make(back=True).run()
     assert (outcome["outcome"], outcome["direction"]) == ("open", "target to source")
     assert (house.source.closed, house.target.closed) == (False, True)
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
     assert "target.lock_accounts" in house.calls
     assert "source.unlock_accounts" in house.calls
@@ -236,7 +236,7 @@ def test_several_engines_go_back_too(house: House) -> None:
     assert (outcome["outcome"], outcome["direction"]) == ("open", "target to source")
     opened = [call for call in house.calls if call.endswith((".close", ".open"))]
     assert opened == ["target.close", "target postgresql.close", "source.open", "source postgresql.open"]
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
 
 
 def test_nothing_is_journaled_while_requests_are_held(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,7 +375,7 @@ def test_before_the_open_everything_goes_back_to_the_origin(
     outcome = house.run()
     assert (outcome["outcome"], outcome["reason"]) == ("aborted", reason)
     assert outcome["pause_ms"] is not None
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
     assert (house.source.closed, house.source.soft, house.source.locked) == (False, False, False)
     assert house.target.closed is True
@@ -399,7 +399,7 @@ def test_a_transaction_that_does_not_end_is_named(house: House, monkeypatch: pyt
         "aborted",
         "session 9 of cron kept a transaction open in the source's database",
     )
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
 
 
 def test_a_transaction_that_ends_is_waited_for(house: House) -> None:
@@ -430,7 +430,7 @@ def test_a_lost_fence_session_does_not_stop_the_release(house: House) -> None:
     outcome = house.run()
     assert outcome["outcome"] == "aborted"
     assert outcome["reason"].endswith(" (and the fence's session was lost: server has gone away)")
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
 
 
 @pytest.mark.parametrize(("side", "method"), [("source", "close"), ("target", "open")])
@@ -482,7 +482,7 @@ def test_what_fails_after_the_release_does_not_call_it_refused(house: House, sid
     # All the rest is done all the same.
     done = house.calls[house.calls.index("leash.done") :]
     assert len([call for call in done if "accounts" in call or "sessions" in call or "events" in call]) == 4
-    assert flags(house.valve) == {"moved"}
+    assert flags(house.valve) == {"moved", "near"}
     assert house.told()[-1] == ("fence for good", "failed")
 
 
@@ -549,7 +549,7 @@ def test_one_engines_trouble_brings_all_back(
         assert (source.closed, source.soft, source.locked, target.closed) == (False, False, False, True)
     assert house.calls[-3:] == ["source.unfence_soft", "source postgresql.unfence_soft", "leash.done"]
     assert not [call for call in house.calls if call.endswith((".close", ".open"))]
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
 
 
@@ -574,7 +574,7 @@ def test_a_fence_that_is_lost_is_no_reason_to_leave_the_others(house: House) -> 
     outcome = house.run()
     assert outcome["reason"].endswith("(and the fence's session was lost: server has gone away)")
     assert second.source.soft is False
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
 
 
 def test_the_gate_names_the_engine_where_there_are_several(house: House) -> None:

@@ -28,7 +28,7 @@ def test_the_watchdog_goes_back_where_nothing_was_opened(house: House) -> None:
     hold(house)
     outcome = house.recover()
     assert (outcome["outcome"], outcome["by"], outcome["reason"]) == ("aborted", "watchdog", "the deadline passed")
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
     assert house.calls == ["source.fenced_by"]
     assert valve.Decision(house.valve).read() == "abort"
@@ -38,7 +38,7 @@ def test_the_watchdog_releases_without_any_database(house: House) -> None:
     hold(house)
     failing("source", "fenced_by")(house)
     assert house.recover()["outcome"] == "aborted"
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
 
 
 def test_the_watchdog_does_not_wait_for_a_fence_for_ever(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_the_watchdog_does_not_wait_for_a_fence_for_ever(house: House, monkeypat
     monkeypatch.setattr(switchover_recovery.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     assert house.recover()["outcome"] == "aborted"
     assert now[0] == pytest.approx(0.5, abs=0.02)
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
 
 
 def test_the_watchdog_goes_forward_once_that_was_decided(house: House) -> None:
@@ -70,7 +70,7 @@ def test_the_watchdog_goes_forward_once_that_was_decided(house: House) -> None:
         "source.unfence_soft",
     ]
     assert (outcome["accounts_locked"], outcome["sessions_ended"], outcome["events_moved"]) == (2, 3, 4)
-    assert flags(house.valve) == {"moved"}
+    assert flags(house.valve) == {"moved", "near"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:18001"
 
 
@@ -108,7 +108,7 @@ def test_the_watchdog_goes_back_where_forward_fails(house: House, turn: Callable
     assert (outcome["outcome"], outcome["reason"]) == ("aborted", "the deadline passed; then " + reason)
     assert (house.source.closed, house.target.closed) == (False, True)
     assert valve.Decision(house.valve).read() == ""
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
 
 
@@ -122,7 +122,7 @@ def test_the_watchdog_never_goes_back_once_requests_are_released(house: House, s
     outcome = house.recover()
     assert outcome["outcome"] == "open"
     assert (house.source.closed, house.target.closed) == (True, False)
-    assert flags(house.valve) == {"moved"}
+    assert flags(house.valve) == {"moved", "near"}
 
 
 def test_the_watchdog_releases_even_where_the_target_is_gone(house: House) -> None:
@@ -132,7 +132,7 @@ def test_the_watchdog_releases_even_where_the_target_is_gone(house: House) -> No
     outcome = house.recover()
     assert outcome["reason"] == "the deadline passed; then server has gone away; then server has gone away"
     assert house.source.closed is False
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
 
 
 def test_the_watchdog_goes_forward_with_every_engine(house: House) -> None:
@@ -164,7 +164,7 @@ def test_the_watchdog_goes_forward_with_every_engine(house: House) -> None:
         "source postgresql.unfence_soft",
     ]
     assert (second.source.closed, second.target.closed) == (True, False)
-    assert flags(house.valve) == {"moved"}
+    assert flags(house.valve) == {"moved", "near"}
 
 
 @pytest.mark.parametrize("method", ["close", "mark", "attempt_write"])
@@ -177,7 +177,7 @@ def test_the_watchdog_brings_every_engine_back_where_one_fails(house: House, met
     assert house.calls[-4:] == ["target.close", "target postgresql.close", "source.open", "source postgresql.open"]
     for source, target in ((house.source, house.target), (second.source, second.target)):
         assert (source.closed, target.closed) == (False, True)
-    assert flags(house.valve) == set()
+    assert flags(house.valve) == {"near"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
 
 

@@ -179,7 +179,6 @@ def test_towards_the_target_no_request_sees_a_gap(one: Valve, recorded: list[tup
         ("made", "moved"),
         ("removed", "valve"),
         ("removed", "hold"),
-        ("removed", "near"),
     ]
     assert Path(one.runtime, "environment").read_text() == "TARGET=127.0.0.1:18001\n"
 
@@ -195,7 +194,6 @@ def test_back_to_the_source_no_request_sees_a_gap(one: Valve, recorded: list[tup
         ("removed", "moved"),
         ("removed", "valve"),
         ("removed", "hold"),
-        ("removed", "near"),
     ]
     assert Path(one.runtime, "environment").read_text() == "TARGET=127.0.0.1:8000\n"
 
@@ -315,3 +313,14 @@ def test_two_processes_agree_who_decided(one: Valve) -> None:
 def test_valves_come_out_of_a_plan(one: Valve) -> None:
     assert valve.valves_from([dict(one._asdict())]) == [one]
     assert valve.valves_from([]) == []
+
+
+def test_connections_are_kept_again_once_what_waited_is_answered(one: Valve, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[tuple[float, bool]] = []
+    monkeypatch.setattr(valve.time, "sleep", lambda seconds: slept.append((seconds, valve.is_raised(one, "near"))))
+    valve.raise_flag(one, "near")
+    valve.engage(one)
+    valve.release(one, "target")
+    valve.keep_again([one], 2.6)
+    assert slept == [(pytest.approx(4.6), True)]
+    assert not valve.is_raised(one, "near")
