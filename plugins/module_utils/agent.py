@@ -205,7 +205,9 @@ def finish_earlier(plan: Plan) -> Dict[str, Any]:
     if decision.read() == "open" and decision.towards() == destination.name:
         pairs = watched_pairs(plan)
         if not all(pair.destination.is_closed() for pair in pairs):
-            return recover_switchover(plan, pairs, "an earlier switchover was interrupted after its decision")
+            outcome = recover_switchover(plan, pairs, "an earlier switchover was interrupted after its decision")
+            valve.keep_again([the_valve], float(plan["deadline_s"]))
+            return outcome
         for pair in pairs:
             pair.origin.open()
         decision.clear()
@@ -303,25 +305,24 @@ def recover_switchover(plan: Plan, pairs: List[Pair], reason: str) -> Dict[str, 
         outcome["reason"] += refence(plan, destination.name)
     journal.append(plan["journal"], plan["phase"], "failed", text=outcome["reason"], step="watchdog", host=plan["host"])
     write_json(plan["result"], outcome)
-    valve.keep_again([the_valve], float(plan["deadline_s"]))
     return outcome
 
 
 def watch_switchover(plan: Plan) -> None:
     """Hold the watchdog's own connections ready, and recover where the owner does not come through."""
+    (the_valve,) = valve.valves_from([plan["valve"]])
     owner = watchdog.left_behind(plan["watchdog_socket"])
     if owner:
         watchdog.end_process(owner)
-        (the_valve,) = valve.valves_from([plan["valve"]])
         # Back needs no database, and must not wait for one.
         back = valve.Decision(the_valve).claim("abort") == "abort"
         recover_switchover(plan, [] if back else watched_pairs(plan), "the watchdog was lost")
         watchdog.forget(plan["watchdog_socket"])
-        return
-    pairs = watched_pairs(plan)
-    if not watchdog.watch(plan["watchdog_socket"], functools.partial(recover_switchover, plan, pairs)):
-        # An owner that was lost before it held anything, or after its release, has left keep-alive off.
-        valve.keep_again(valve.valves_from([plan["valve"]]), float(plan["deadline_s"]))
+    else:
+        recover = functools.partial(recover_switchover, plan, watched_pairs(plan))
+        if not watchdog.watch(plan["watchdog_socket"], recover):
+            return
+    valve.keep_again([the_valve], float(plan["deadline_s"]))
 
 
 def run_restart(plan: Plan, plan_path: str) -> Dict[str, Any]:
@@ -352,15 +353,15 @@ def watch_restart(plan: Plan) -> None:
             restart.release_all(valves)
         journal.append(plan["journal"], plan["phase"], "failed", reason, "watchdog", plan["host"])
         write_json(plan["result"], {"outcome": "refused", "reason": reason, "by": "watchdog"})
-        valve.keep_again(restart.staying(valves), float(plan["deadline_s"]))
 
     owner = watchdog.left_behind(plan["watchdog_socket"])
     if owner:
         watchdog.end_process(owner)
         recover("the watchdog was lost")
         watchdog.forget(plan["watchdog_socket"])
+    elif not watchdog.watch(plan["watchdog_socket"], recover):
         return
-    watchdog.watch(plan["watchdog_socket"], recover)
+    valve.keep_again(restart.staying(valves), float(plan["deadline_s"]))
 
 
 def run_seed(plan: Plan) -> Dict[str, Any]:

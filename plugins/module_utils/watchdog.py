@@ -149,7 +149,7 @@ def serve(
                 connection.sendall(READY)
     # Before a hold there is nothing to recover: an owner may give up at its gate.
     if deadline is None:
-        return ""
+        return reason
     if pid:
         end(pid)
     recover(reason)

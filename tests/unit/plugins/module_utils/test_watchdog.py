@@ -83,9 +83,9 @@ def test_an_owner_that_dies_within_the_hold_is_recovered_at_once(watch: Watch) -
     assert watch.events == [f"end {os.getpid()}", "recover: " + WITHOUT_A_WORD]
 
 
-def test_an_owner_that_gives_up_before_the_hold_needs_nothing(watch: Watch) -> None:
+def test_an_owner_that_is_lost_before_the_hold_needs_no_recovery(watch: Watch) -> None:
     drop(Leash(watch.path))
-    assert watch.result() == ""
+    assert watch.result() == WITHOUT_A_WORD
     assert watch.events == []
 
 
