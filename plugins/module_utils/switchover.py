@@ -175,7 +175,9 @@ class Switchover:
 
     def valve_problems(self) -> List[str]:
         """Why the valve could not hold anything."""
-        problems = []
+        problems = ["no room is left in {0}".format(folder) for folder in valve.full(self.valve)]
+        if not valve.is_listening(self.valve):
+            valve.listen(self.valve)
         if not valve.is_listening(self.valve):
             problems.append("the valve's socket {0}.socket does not listen".format(self.valve.unit))
         if not valve.is_idle(self.valve):
@@ -298,6 +300,8 @@ class Switchover:
         """Let idle connections end now, in their own time, so that the hold itself closes none."""
         valve.raise_flag(self.valve, "near")
         time.sleep(float(self.plan["near_s"]))
+        for folder in valve.full(self.valve):
+            raise Refused("no room is left in {0}".format(folder))
 
     def drain(self) -> None:
         """Wait for the requests that run."""

@@ -17,6 +17,8 @@ import time
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 ESTABLISHED = "01"
+# What systemd needs to start the proxy, and a journal for its lines, is far less.
+ROOM = 1 << 20
 # Seconds that a web server needs after a release, beside the time that the requests waited; and at most.
 BURST_S, LONGEST_BURST_S = 2.0, 10.0
 
@@ -132,6 +134,23 @@ def rests(unit: str) -> bool:
 def is_listening(valve: Valve) -> bool:
     """Whether the valve's socket takes connections."""
     return subprocess.run(["systemctl", "is-active", "--quiet", valve.unit + ".socket"], check=False).returncode == 0
+
+
+def listen(valve: Valve) -> None:
+    """Have the valve's socket take connections again, whatever stopped it."""
+    for act in ("reset-failed", "start"):
+        subprocess.run(["systemctl", act, valve.unit + ".socket"], stderr=subprocess.DEVNULL, check=False)
+
+
+def full(valve: Valve) -> List[str]:
+    """Folders that have no room left: without it systemd could not start the proxy, and held requests would fail."""
+    folders = []
+    for folder in (valve.runtime, valve.state):
+        disk = os.statvfs(folder)
+        # A file system without a limit has no blocks.
+        if disk.f_blocks and disk.f_bavail * disk.f_frsize < ROOM:
+            folders.append(folder)
+    return folders
 
 
 def rest(valve: Valve) -> None:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tests.faults import judge, table
@@ -68,10 +68,11 @@ def keep(row: dict[str, Any]) -> None:
     write_page(every)
 
 
-def write_page(rows: Iterable[dict[str, Any]]) -> None:
-    """The table of the documentation, as it was measured last."""
+def write_page(rows: Sequence[dict[str, Any]]) -> None:
+    """The table of the documentation, as it was measured last, and what has not been."""
     head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n{judge.table(rows)}{END}{rest.partition(END)[2]}", encoding="utf-8")
+    page = judge.table(rows) + judge.missing(rows, [fault.key for fault in table.faults()])
+    PAGE.write_text(f"{head}{BEGIN}\n{page}{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 def main() -> int:

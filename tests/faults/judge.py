@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -136,6 +137,13 @@ def table(rows: Iterable[Mapping[str, Any]]) -> str:
         cells = [f"{each['text']} (`{each['fault']}`)", each["step"], outcome, failed, *counts]
         lines.append("| " + " | ".join([*cells, "?" if hold is None else f"{hold} ms"]).replace("\n", " ") + " |")
     return "\n".join(lines) + "\n"
+
+
+def missing(rows: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> str:
+    """A sentence that names the faults without a result."""
+    ran = {each["fault"] for each in rows}
+    left = [f"`{key}`" for key in keys if key not in ran]
+    return "\n" + textwrap.fill(f"Not run yet: {', '.join(left)}.", 118, break_on_hyphens=False) + "\n" if left else ""
 
 
 def _shown(number: int | None) -> str:

@@ -314,7 +314,7 @@ def _surroundings() -> Iterator[Fault]:
         "the disk with the switchover's own files is full on the source",
         NEAR,
         (Act("old", FULL),),
-        EITHER,
+        AS_BEFORE,
         (Act("old", ROOMY),),
     )
     yield Fault(
@@ -322,7 +322,7 @@ def _surroundings() -> Iterator[Fault]:
         "/run is full on the source",
         NEAR,
         (Act("old", RUN_FULL),),
-        EITHER,
+        AS_BEFORE,
         (Act("old", "rm -f /run/filler; mount -o remount,size=64m /run"),),
     )
     for key, text, broken, mended in (

@@ -115,6 +115,11 @@ def test_the_page_says_what_failed_and_what_nobody_knows() -> None:
     assert "| 7 (the web server itself was broken) |" in lines[2]
 
 
+def test_the_page_names_what_was_not_run() -> None:
+    assert judge.missing([{"fault": "a"}], ["a", "b", "c"]) == "\nNot run yet: `b`, `c`.\n"
+    assert judge.missing([{"fault": "a"}], ["a"]) == ""
+
+
 def test_a_later_result_replaces_an_earlier_one_in_the_tables_order() -> None:
     old = [{"fault": "b", "n": 1}, {"fault": "gone", "n": 1}]
     assert judge.merged(old, [{"fault": "a", "n": 2}, {"fault": "b", "n": 2}], ["a", "b", "c"]) == [

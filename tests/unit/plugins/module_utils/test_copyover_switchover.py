@@ -54,6 +54,7 @@ class House:
             "valve_port": 18000,
         }
         monkeypatch.setattr(valve, "is_listening", lambda _one: True)
+        monkeypatch.setattr(valve, "listen", lambda _one: None)
         monkeypatch.setattr(valve, "is_idle", lambda _one: True)
         monkeypatch.setattr(valve, "in_flight", lambda _endpoint: 0)
         monkeypatch.setattr(switchover, "ask", lambda _health, _timeout: "")

@@ -45,6 +45,9 @@ class House:
             "valve_port": 18000,
         }
         monkeypatch.setattr(valve, "is_listening", lambda _one: self.listening)
+        monkeypatch.setattr(valve, "listen", lambda _one: self.calls.append("valve.listen"))
+        self.full: list[list[str]] = []
+        monkeypatch.setattr(valve, "full", lambda _one: self.full.pop(0) if self.full else [])
         monkeypatch.setattr(valve, "is_idle", lambda _one: self.idle)
         monkeypatch.setattr(valve, "rest", lambda _one: self.calls.append("valve.rest"))
         monkeypatch.setattr(valve, "in_flight", lambda _endpoint: self.running)
@@ -711,6 +714,23 @@ def test_the_gate_refuses_before_a_request_is_held(house: House, turn: Callable[
     # Who else holds the site, or moved it, is not undone by a refusal.
     assert flags(house.valve) == before
     assert chosen(house.valve) == ""
+
+
+def test_nothing_is_held_without_room_for_the_release(house: House) -> None:
+    house.full = [["/run/cutover/shop"]]
+    assert house.run()["reason"] == "no room is left in /run/cutover/shop"
+    # Nor where the disk is full since the gate.
+    house.full = [[], ["/run/cutover/shop"]]
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("refused", "no room is left in /run/cutover/shop")
+    assert house.told()[-1] == ("keep-alive off", "failed")
+    assert flags(house.valve) == set()
+
+
+def test_a_socket_that_was_stopped_is_started(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.listening = False
+    monkeypatch.setattr(valve, "listen", lambda _one: setattr(house, "listening", True))
+    assert house.run()["outcome"] == "open"
 
 
 def test_the_gate_names_every_problem(house: House) -> None:

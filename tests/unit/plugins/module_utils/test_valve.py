@@ -8,6 +8,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -228,6 +229,19 @@ def test_only_a_valve_known_to_rest_is_idle(one: Valve, systemctl: Path, state: 
     (systemctl / "state").write_text(state)
     assert valve.is_idle(one) is idle
     assert (systemctl / "asked").read_text() == "is-active cutover-shop.service\n"
+
+
+def test_a_socket_that_failed_is_started_again(one: Valve, systemctl: Path) -> None:
+    valve.listen(one)
+    assert (systemctl / "asked").read_text() == "reset-failed cutover-shop.socket\nstart cutover-shop.socket\n"
+
+
+@pytest.mark.parametrize(("blocks", "left", "full"), [(100, 255, True), (100, 256, False), (0, 0, False)])
+def test_a_disk_is_full_before_nothing_is_left(
+    one: Valve, monkeypatch: pytest.MonkeyPatch, blocks: int, left: int, full: bool
+) -> None:
+    monkeypatch.setattr("os.statvfs", lambda _path: SimpleNamespace(f_blocks=blocks, f_bavail=left, f_frsize=4096))
+    assert valve.full(one) == ([one.runtime, one.state] if full else [])
 
 
 def test_the_socket_listens_when_systemd_says_so(one: Valve, systemctl: Path) -> None:
