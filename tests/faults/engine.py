@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from typing import IO, Any
 
 from tests.faults.judge import Seen, State, holds
 from tests.faults.table import DONE, STATE, STRETCH_S, UNIT, Act, Fault
-from tests.lab import machines, provisioned
+from tests.lab import machines, playbook, provisioned
 from tests.lab.demo import control_traffic, database, databases, read, running_traffic
 from tests.lab.docker import CLIENT, LabError, docker, execute, state
 from tests.lab.hosts import CHECKOUT, HOSTS, Lab
@@ -43,21 +42,14 @@ class Engine:
         self.lab = lab
         self.out = OUT
         self._cut = 0.0
-        self.environment = {
-            **os.environ,
-            "LAB": lab.name,
-            "LAB_PORT": str(lab.port),
-            "CUTOVER_RUN_DIR": str(OUT),
-            "ANSIBLE_NOCOLOR": "1",
-        }
 
     def prepare(self) -> None:
         """A site that follows and is proven; a lab that an earlier run has left like that is taken as it is."""
         if all(state(self.lab.container(host)) == "running" for host in HOSTS) and self.at_home():
             return
         provisioned.bring_up(self.lab, lambda: self.must("../tests/lab/provision.yml"))
-        for playbook in ("prepare.yml", "replicate.yml", "verify.yml"):
-            self.must(playbook)
+        for phase in ("prepare.yml", "replicate.yml", "verify.yml"):
+            self.must(phase)
 
     def at_home(self) -> bool:
         """Whether the site lives on the source and follows, as every fault finds it."""
@@ -65,23 +57,9 @@ class Engine:
 
     # Commands.
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """A command of the user's, in a process group of its own."""
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "../inventories/lab", *arguments]
-        with (self.out / "ansible.log").open("ab") as log:
-            return subprocess.Popen(
-                command,
-                cwd=CHECKOUT / "playbooks",
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
     def run(self, *arguments: str) -> int:
-        """The same, to its end."""
-        return self.start(*arguments).wait(timeout=PATIENCE_S)
+        """A command of the user's, to its end."""
+        return playbook.start(self.lab, self.out, *arguments).wait(timeout=PATIENCE_S)
 
     def must(self, *arguments: str) -> None:
         """The same, where nothing may fail."""
@@ -250,7 +228,7 @@ class Engine:
         trouble = ""
         if fault.moment.sign:
             striker = self._striker(fault)
-            running = self.start(*fault.command)
+            running = playbook.start(self.lab, self.out, *fault.command)
             hand = threading.Thread(target=self._strike, args=(fault, running, striker))
             hand.start()
             first: int | None = running.wait(timeout=PATIENCE_S)

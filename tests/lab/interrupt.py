@@ -14,13 +14,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.lab import machines, provisioned
+from tests.lab import machines, playbook, provisioned
 from tests.lab.demo import control_traffic, databases, running_traffic
 from tests.lab.docker import LabError
 from tests.lab.hosts import CHECKOUT, Lab
@@ -50,39 +49,18 @@ class Interruptions:
     def __init__(self, lab: Lab) -> None:
         """Nothing is started yet."""
         self.lab = lab
-        self.environment = {
-            **os.environ,
-            "LAB": lab.name,
-            "LAB_PORT": str(lab.port),
-            "CUTOVER_RUN_DIR": str(OUT),
-            "ANSIBLE_NOCOLOR": "1",
-        }
-
-    def playbook(self, path: str) -> subprocess.Popen[bytes]:
-        """Start a playbook in a process group of its own."""
-        log = (OUT / "ansible.log").open("ab")
-        command = ["ansible-playbook", "-i", str(CHECKOUT / "inventories" / "lab"), str(CHECKOUT / path)]
-        return subprocess.Popen(
-            command,
-            cwd=CHECKOUT / "playbooks",
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
 
     def through(self, path: str) -> float:
         """Run a playbook to its end: seconds."""
         began = time.monotonic()
-        if self.playbook(path).wait(timeout=PATIENCE_S):
+        if playbook.start(self.lab, OUT, path).wait(timeout=PATIENCE_S):
             raise LabError(f"{path} failed; see {OUT}/ansible.log")
         return round(time.monotonic() - began, 1)
 
     def kill_in(self, phase: str, after: float) -> str:
         """Start the migration and kill its controller in a phase: what it was doing."""
         seen = len(_events())
-        running = self.playbook("playbooks/migrate.yml")
+        running = playbook.start(self.lab, OUT, "migrate.yml")
         until = time.monotonic() + PATIENCE_S
         while not any(
             (event["phase"], event["step"], event["status"]) == (phase, "", "started") for event in _events()[seen:]
@@ -100,7 +78,7 @@ class Interruptions:
 
     def run(self) -> dict[str, Any]:
         """Kill, go on, and read every acknowledged write back."""
-        provisioned.bring_up(self.lab, lambda: self.through("tests/lab/provision.yml"))
+        provisioned.bring_up(self.lab, lambda: self.through("../tests/lab/provision.yml"))
         blows = []
         with running_traffic(self.lab, OUT, RATE, at_most_s=3600) as traffic:
             time.sleep(3)
@@ -110,9 +88,9 @@ class Interruptions:
                 where = self.kill_in(phase, after)
                 print(f"killed in {phase:9} after {after:4.1f} s: {where}", flush=True)
                 blows.append({"phase": phase, "after_s": after, "task": where})
-            seconds = self.through("playbooks/migrate.yml")
+            seconds = self.through("migrate.yml")
             print(f"the same command went on to the end in {seconds} s", flush=True)
-            again = self.through("playbooks/migrate.yml")
+            again = self.through("migrate.yml")
             time.sleep(3)
             if traffic.poll() is not None:
                 raise LabError(f"the traffic ended before the migration did; see {OUT}/traffic.log")
