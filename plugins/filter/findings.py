@@ -43,12 +43,11 @@ _value:
 def findings(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Dict[str, Any]]:
     """The findings as plain dictionaries, each with its text."""
     try:
-        found = findings_utils.decide(facts, waive)
+        return findings_utils.plain(findings_utils.decide(facts, waive))
     except (KeyError, TypeError) as error:
         raise AnsibleFilterError(
             "the facts lack {0}; run discover.yml in the same run, it gathers them".format(error)
         ) from error
-    return [dict(finding._asdict(), text=findings_utils.describe(finding)) for finding in found]
 
 
 class FilterModule:

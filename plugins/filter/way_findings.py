@@ -40,8 +40,7 @@ _value:
 
 def way_findings(seen: Dict[str, Any], waive: Sequence[str] = ()) -> List[Dict[str, Any]]:
     """The findings as plain dictionaries, each with its text."""
-    found = [one._replace(waived=one.key in waive) for one in findings_way.decide({"way": seen})]
-    return [dict(one._asdict(), text=findings.describe(one)) for one in found]
+    return findings.plain(findings.mark(findings_way.decide({"way": seen}), waive))
 
 
 class FilterModule:

@@ -5,7 +5,7 @@
 
 import ipaddress
 import re
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_databases, findings_way, findings_web
 from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import (
@@ -47,8 +47,17 @@ def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
         _network,
     ):
         found.extend(check(facts))
-    marked = [finding._replace(waived=finding.key in waive) for finding in found]
-    return sorted(marked, key=lambda finding: SEVERITIES.index(finding.severity))
+    return sorted(mark(found, waive), key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def mark(findings: Iterable[Finding], waive: Sequence[str]) -> List[Finding]:
+    """The same, with those marked that are waived."""
+    return [finding._replace(waived=finding.key in waive) for finding in findings]
+
+
+def plain(findings: Iterable[Finding]) -> List[Dict[str, Any]]:
+    """As dictionaries, each with its text."""
+    return [dict(finding._asdict(), text=describe(finding)) for finding in findings]
 
 
 def unknown_waivers(findings: Sequence[Finding], waive: Sequence[str]) -> List[str]:
