@@ -196,8 +196,7 @@ def finish_earlier(plan: Plan) -> Dict[str, Any]:
     origin, destination = sides_of(plan)
     (the_valve,) = valve.valves_from([plan["valve"]])
     decision = valve.Decision(the_valve)
-    held = any(valve.is_raised(the_valve, flag) for flag in ("hold", "valve"))
-    if not held and decision.read() != "open":
+    if not valve.is_held(the_valve) and decision.read() != "open":
         return {}
     await_rest(plan["watchdog_unit"])
     if lives_on(plan) == destination.name:
@@ -211,7 +210,7 @@ def finish_earlier(plan: Plan) -> Dict[str, Any]:
         for pair in pairs:
             pair.origin.open()
         decision.clear()
-    if valve.is_raised(the_valve, "hold") or valve.is_raised(the_valve, "valve"):
+    if valve.is_held(the_valve):
         valve.release(the_valve, origin.name)
         valve.keep_again([the_valve], float(plan["deadline_s"]))
     return {}

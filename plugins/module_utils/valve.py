@@ -67,6 +67,11 @@ def is_raised(valve: Valve, flag: str) -> bool:
     return os.path.exists(valve.path(flag))
 
 
+def is_held(valve: Valve) -> bool:
+    """Whether requests are held, or led to where they would be."""
+    return is_raised(valve, "hold") or is_raised(valve, "valve")
+
+
 def prepare(valve: Valve) -> None:
     """Write now what a release needs: on a disk that is full by then it could not."""
     for side, where in valve.targets.items():
