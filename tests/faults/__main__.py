@@ -18,7 +18,9 @@ from tests.faults.engine import OUT, Engine, keys_from
 from tests.lab.docker import LabError
 from tests.lab.hosts import CHECKOUT, Lab
 
-PAGE = CHECKOUT / "docs" / "faults.md"
+PAGE, RESULTS = CHECKOUT / "docs" / "faults.md", CHECKOUT / "docs" / "faults.json"
+# What the page does not show, and the log of the run has.
+LONG = ("requests", "failures", "examples", "said")
 BEGIN, END = "<!-- faults -->", "<!-- /faults -->"
 DEADLINE_S = 5.0
 
@@ -61,18 +63,17 @@ def until(faults: Iterable[table.Fault], seconds: float) -> Iterable[table.Fault
 
 def keep(row: dict[str, Any]) -> None:
     """The last result of every fault, and the page with them: a run may be of some, or broken off."""
-    kept = OUT / "all.json"
-    before = json.loads(kept.read_text()) if kept.exists() else []
-    every = judge.merged(before, [row], [fault.key for fault in table.faults()])
-    kept.write_text(json.dumps(every, indent=2) + "\n")
+    before = json.loads(RESULTS.read_text(encoding="utf-8"))
+    short = {name: value for name, value in row.items() if name not in LONG}
+    every = judge.merged(before, [short], [fault.key for fault in table.faults()])
+    RESULTS.write_text(json.dumps(every, indent=2) + "\n", encoding="utf-8")
     write_page(every)
 
 
 def write_page(rows: Sequence[dict[str, Any]]) -> None:
     """The table of the documentation, as it was measured last, and what has not been."""
     head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    page = judge.table(rows) + judge.missing(rows, [fault.key for fault in table.faults()])
-    PAGE.write_text(f"{head}{BEGIN}\n{page}{END}{rest.partition(END)[2]}", encoding="utf-8")
+    PAGE.write_text(f"{head}{BEGIN}\n{judge.page(rows, table.faults())}{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 def main() -> int:

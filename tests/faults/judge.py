@@ -146,6 +146,11 @@ def missing(rows: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> str:
     return "\n" + textwrap.fill(f"Not run yet: {', '.join(left)}.", 118, break_on_hyphens=False) + "\n" if left else ""
 
 
+def page(rows: Sequence[Mapping[str, Any]], faults: Iterable[Fault]) -> str:
+    """What the documentation has between its marks."""
+    return table(rows) + missing(rows, [fault.key for fault in faults])
+
+
 def _shown(number: int | None) -> str:
     return "?" if number is None else str(number)
 

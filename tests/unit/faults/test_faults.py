@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,3 +154,10 @@ def test_faults_are_chosen_by_their_keys() -> None:
     assert table.chosen([]) == table.faults()
     with pytest.raises(ValueError, match=r"^no fault 'proces-open'; there are controller-gate, "):
         table.chosen(["proces-open"])
+
+
+def test_the_page_shows_the_results_that_are_kept() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    rows = json.loads((docs / "faults.json").read_text(encoding="utf-8"))
+    shown = (docs / "faults.md").read_text(encoding="utf-8").partition("<!-- faults -->\n")[2].partition("<!-- /")[0]
+    assert shown == judge.page(rows, table.faults())
