@@ -36,7 +36,8 @@ done
 command -v ssh >/dev/null 2>&1 && command -v ssh-keygen >/dev/null 2>&1 || install openssh-client
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv || fail "could not make .venv with $python; remove .venv and run make again"
-.venv/bin/python -m pip install -qq --disable-pip-version-check --requirement requirements.txt ||
+# Only what is imported is compiled, when it is: to compile all of it takes as long as to fetch and unpack it.
+.venv/bin/python -m pip install -qq --no-compile --disable-pip-version-check --requirement requirements.txt ||
     fail "pip could not install requirements.txt; is a package index reachable (PIP_INDEX_URL, PIP_CERT)?"
 .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable . ||
     fail "pip could not install this checkout; remove .venv and run make again"
