@@ -56,7 +56,9 @@ faults: images  ## faults under traffic: build/faults/report.json; FAULTS="key k
 bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), proof (beside plain reading) or copy, ROWS=; survey (500 virtual hosts, 200 databases)
 	@PYTHONPATH=build/collections:. python -m tests.bench.$(BENCH) --rows $(ROWS)
 
-test: lint unit molecule integration  ## all tests
+test:  ## all tests
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint unit images
+	@$(MAKE) --no-print-directory molecule integration
 
 lint: $(STAMP)  ## ansible-lint, ruff, mypy, the generated pages
 	@ruff check .

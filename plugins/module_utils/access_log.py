@@ -31,6 +31,7 @@ FIELDS = {
     "time": ("%t", "[$time_local]", "$time_local", "$time_iso8601", "$msec"),
     "vhost": ("%v", "%V", "%{Host}i", "$host", "$server_name", "$http_host"),
     "request": ("%r", "$request"),
+    "method": ("%m", "$request_method"),
     "path": ("%U", "$uri", "$request_uri"),
     "status": ("%>s", "%s", "$status"),
     "agent": ("%{User-Agent}i", "%{User-agent}i", "$http_user_agent"),
@@ -41,6 +42,7 @@ JSON_KEYS = {
     "time": ("time_iso8601", "@timestamp", "timestamp", "time_local", "time", "ts", "msec"),
     "vhost": ("host", "http_host", "server_name", "vhost", "vhost_name"),
     "request": ("request", "request_line"),
+    "method": ("request_method", "method", "verb"),
     "path": ("request_uri", "uri", "path", "url"),
     "status": ("status", "status_code", "response"),
     "agent": ("http_user_agent", "user_agent", "agent", "userAgent"),
@@ -58,6 +60,7 @@ class Request(NamedTuple):
     path: str
     status: str
     agent: str
+    method: str = ""
 
 
 def parse_time(text: str) -> Optional[float]:
@@ -138,11 +141,12 @@ def _request(fields: Mapping[str, Any], when: Optional[float]) -> Optional[Reque
         return None
     words = str(fields.get("request") or "").split(" ")
     path = str(fields.get("path") or (words[1] if len(words) > 1 else ""))
+    method = str(fields.get("method") or (words[0] if len(words) > 1 else ""))
     vhost = str(fields.get("vhost") or "")
     if vhost:
         vhost = re.sub(r":\d+$", "", vhost).lower()
     status, agent = (str(fields.get(name) or "") for name in ("status", "agent"))
-    return Request(str(fields["client"]), when, vhost, path, status, agent)
+    return Request(str(fields["client"]), when, vhost, path, status, agent, method)
 
 
 class Parser:

@@ -7,7 +7,7 @@ import http.client
 import re
 import socket
 import ssl
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 from urllib.parse import urlsplit
 
 # What differs from one answer to the next on the same server.
@@ -16,15 +16,26 @@ VOLATILE = (
     r"""(?<=name='csrfmiddlewaretoken' value=')[^']*""",
     r"https?(?=://)",
 )
+# These say what an answer is, on both sides; a target may have more of all others, but must have the source's.
 HEADERS = ("content-type", "location", "content-language", "content-disposition")
+# These differ from server to server, or from answer to answer, and mean the same.
+# fmt: off
+INCIDENTAL = frozenset([
+    "accept-ranges", "age", "alt-svc", "connection", "content-encoding", "content-length", "date", "etag", "expires",
+    "keep-alive", "last-modified", "server", "set-cookie", "transfer-encoding", "upgrade", "vary", "via", "x-cache",
+    "x-powered-by", "x-request-id", "x-runtime", "x-varnish",
+])
+# fmt: on
+TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 class Answer(NamedTuple):
-    """One answer to one request; the names of headers in lower case."""
+    """One answer to one request; the names of headers in lower case, and each cookie as it was set."""
 
     status: int
     headers: Dict[str, str]
     body: bytes
+    cookies: Tuple[str, ...] = ()
 
 
 def normalise(text: str, volatile: Sequence[str]) -> str:
@@ -45,24 +56,61 @@ def first_difference(one: str, two: str) -> str:
     return "it has {0} lines on the source and {1} on the target".format(len(ours), len(theirs))
 
 
-def compare_answers(source: Answer, target: Answer, volatile: Sequence[str] = ()) -> str:
+def compare_answers(
+    source: Answer, target: Answer, volatile: Sequence[str] = (), ignored_headers: Sequence[str] = ()
+) -> str:
     """What differs between the answers; '' when nothing does."""
     patterns = [*VOLATILE, *volatile]
     if source.status != target.status:
         return "the source answers {0} and the target {1}".format(source.status, target.status)
-    for name in HEADERS:
-        ours, theirs = source.headers.get(name, ""), target.headers.get(name, "")
-        if normalise(ours, patterns).lower() != normalise(theirs, patterns).lower():
-            return "header {0} is '{1}' on the source and '{2}' on the target".format(name, ours, theirs)
-    if source.body == target.body:
-        return ""
+    found = compare_headers(source.headers, target.headers, patterns, ignored_headers)
+    found = found or compare_cookies(source.cookies, target.cookies)
+    if found or source.body == target.body:
+        return found
     if not source.headers.get("content-type", "").startswith(("text/", "application/json", "application/xml")):
         return "the body has {0} bytes on the source and {1} on the target, and they differ".format(
             len(source.body), len(target.body)
         )
     ours = normalise(source.body.decode("utf-8", "replace"), patterns)
     theirs = normalise(target.body.decode("utf-8", "replace"), patterns)
-    return "" if ours == theirs else first_difference(ours, theirs)
+    if ours == theirs:
+        return ""
+    titles = [" ".join(found.group(1).split()) if found else "" for found in map(TITLE.search, (ours, theirs))]
+    if titles[0] != titles[1]:
+        return "the title is '{0}' on the source and '{1}' on the target".format(*titles)
+    return first_difference(ours, theirs)
+
+
+def compare_headers(
+    source: Dict[str, str], target: Dict[str, str], volatile: Sequence[str], ignored: Sequence[str]
+) -> str:
+    """Which header of the source the target does not send alike; '' when there is none."""
+    for name in sorted({*HEADERS, *source} - INCIDENTAL.union(name.lower() for name in ignored)):
+        ours, theirs = source.get(name, ""), target.get(name, "")
+        if normalise(ours, volatile).lower() != normalise(theirs, volatile).lower():
+            return "header {0} is '{1}' on the source and '{2}' on the target".format(name, ours, theirs)
+    return ""
+
+
+def compare_cookies(source: Sequence[str], target: Sequence[str]) -> str:
+    """Which cookie is not set alike; '' when all are. Values and expiry may differ, and a target may be stricter."""
+    ours, theirs = (dict(map(read_cookie, side)) for side in (source, target))
+    for name in sorted({*ours, *theirs}):
+        if name not in theirs or name not in ours:
+            sides = ("source", "target") if name in ours else ("target", "source")
+            return "cookie {0} is set by the {1} and not by the {2}".format(name, *sides)
+        missing = sorted(ours[name] - theirs[name])
+        if missing:
+            return "cookie {0} is {1} on the source and not on the target".format(name, ", ".join(missing))
+    return ""
+
+
+def read_cookie(text: str) -> Tuple[str, Set[str]]:
+    """The name of a cookie, and what is said of it but for value and expiry."""
+    pair, _semicolon, rest = text.partition(";")
+    attributes = {part.strip().lower() for part in rest.split(";")}
+    lasting = {part for part in attributes if part and not part.startswith(("expires=", "max-age="))}
+    return pair.partition("=")[0].strip(), lasting
 
 
 def ask(
@@ -90,7 +138,9 @@ def ask(
         sent = dict({"Host": host, "User-Agent": "ocpizza.cutover", "Connection": "close"}, **(headers or {}))
         connection.request(method, path, headers=sent)
         answer = connection.getresponse()
-        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        names = {name.lower() for name in answer.headers}
+        found = {name: ", ".join(answer.headers.get_all(name, [])) for name in names}
+        return Answer(answer.status, found, answer.read(), tuple(answer.headers.get_all("set-cookie", [])))
     finally:
         connection.close()
 

@@ -24,6 +24,16 @@ def test_alike(one, two):
     assert compare_answers(page(one), page(two)) == ""
 
 
+def test_servers_may_differ_in_what_means_the_same():
+    source = page(b"", server="Apache", date="then")._replace(cookies=("a=1; Path=/; Expires=Mon",))
+    target = page(b"", server="nginx", **{"strict-transport-security": "max-age=63072000"})
+    assert compare_answers(source, target._replace(cookies=("a=2; path=/; Secure",))) == ""
+
+
+def test_headers_that_may_differ_are_given():
+    assert compare_answers(page(b"", **{"x-backend": "a"}), page(b""), ignored_headers=["X-Backend"]) == ""
+
+
 @pytest.mark.parametrize(
     ("one", "two", "text"),
     [
@@ -35,6 +45,31 @@ def test_alike(one, two):
             Answer(200, {"content-type": "image/png"}, b"a"),
             Answer(200, {"content-type": "image/png"}, b"ab"),
             "1 bytes",
+        ),
+        (
+            page(b"", **{"x-frame-options": "DENY"}),
+            page(b""),
+            "header x-frame-options is 'DENY' on the source and '' on the target",
+        ),
+        (
+            page(b"<title>Menu\n card</title>a"),
+            page(b"<title>Error</title>b"),
+            "the title is 'Menu card' on the source",
+        ),
+        (
+            page(b"")._replace(cookies=("session=1; HttpOnly; Path=/",)),
+            page(b""),
+            "cookie session is set by the source and not by the target",
+        ),
+        (
+            page(b""),
+            page(b"")._replace(cookies=("session=1",)),
+            "cookie session is set by the target and not by the source",
+        ),
+        (
+            page(b"")._replace(cookies=("session=1; HttpOnly; SameSite=Lax; Path=/",)),
+            page(b"")._replace(cookies=("session=1; path=/",)),
+            "cookie session is httponly, samesite=lax on the source and not on the target",
         ),
     ],
 )
