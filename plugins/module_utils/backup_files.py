@@ -9,7 +9,9 @@ import os
 import subprocess
 import tarfile
 import tempfile
-from typing import Any, BinaryIO, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils.dump_text import portable
 
 MARKER = b"-- Dump completed"
 BLOCK = 1024 * 1024
@@ -29,16 +31,17 @@ class Written(NamedTuple):
 
 
 class Form(NamedTuple):
-    """What kind of file a dump is: how it is called, whether it is packed here, and what it ends with."""
+    """What kind of file a dump is: its suffix, whether it is packed here, its end, and what is kept of what comes."""
 
     suffix: str
     packed: bool
     marker: bytes
+    kept: Callable[[Iterable[bytes]], Iterator[bytes]]
 
 
-SQL = Form("sql.gz", True, MARKER)
+SQL = Form("sql.gz", True, MARKER, portable)
 # PostgreSQL packs it itself; its end is not text.
-CUSTOM = Form("dump", False, b"")
+CUSTOM = Form("dump", False, b"", iter)
 
 
 def digest(path: str) -> str:
@@ -62,7 +65,7 @@ def write_dump(
                 assert process.stdout is not None
                 with os.fdopen(handle, "wb") as raw:
                     out = gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) if form.packed else raw  # type: Any
-                    for block in iter(lambda: process.stdout.read(BLOCK), b""):  # type: ignore[union-attr]
+                    for block in form.kept(iter(lambda: process.stdout.read(BLOCK), b"")):  # type: ignore[union-attr]
                         out.write(block)
                         tail = (tail + block)[-200:]
                     out.close()

@@ -84,7 +84,7 @@ def pack(
     producer: Sequence[str],
     filters: Sequence[Sequence[str]],
     path: str,
-    marker: bytes = b"",
+    form: backup_files.Form = backup_files.CUSTOM,
     fine: Sequence[int] = (0,),
 ) -> Packed:
     """What a program gives, through the filters into a new file that is on the disk when this returns."""
@@ -97,7 +97,7 @@ def pack(
             assert source is not None
             assert sink is not None
             try:
-                for block in iter(lambda: source.read(backup_files.BLOCK), b""):
+                for block in form.kept(iter(lambda: source.read(backup_files.BLOCK), b"")):
                     sink.write(block)
                     tail, plain = (tail + block)[-200:], plain + len(block)
                 sink.close()
@@ -110,8 +110,8 @@ def pack(
             making.kill()
             packing.kill()
         os.fsync(out.fileno())
-    if marker not in tail:
-        raise backup_files.IncompleteError("the dump ended without '{0}'".format(marker.decode("ascii")))
+    if form.marker not in tail:
+        raise backup_files.IncompleteError("the dump ended without '{0}'".format(form.marker.decode("ascii")))
     return Packed(os.path.getsize(path), backup_files.digest(path), plain)
 
 

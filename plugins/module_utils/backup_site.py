@@ -157,7 +157,7 @@ def _database(site: Site, folder: str, engine: str, database: str) -> Dict[str, 
     file = "{0}-{1}.zst.age".format(engine, hashlib.sha256(database.encode("utf-8")).hexdigest()[:12])
     before = server.count(database)
     packed = backup_pipes.pack(
-        server.dump_command(database, *own), site.seal(), os.path.join(folder, file), server.form.marker
+        server.dump_command(database, *own), site.seal(), os.path.join(folder, file), server.form
     )
     after = server.count(database)
     return {

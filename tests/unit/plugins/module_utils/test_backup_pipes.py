@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_files import IncompleteError
+from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_files import SQL, IncompleteError
 from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_pipes import pack, read, unpack
 
 GZIP = ["gzip", "-c"]
@@ -14,7 +14,7 @@ GUNZIP = ["gzip", "-dc"]
 
 def test_what_is_packed_comes_out_again(tmp_path: Path) -> None:
     path = tmp_path / "packed"
-    packed = pack(["seq", "100000"], [GZIP, ["cat"]], str(path), b"100000\n")
+    packed = pack(["seq", "100000"], [GZIP, ["cat"]], str(path), SQL._replace(marker=b"100000\n"))
     assert packed.bytes == path.stat().st_size
     assert packed.plain == len(gzip.decompress(path.read_bytes()))
     assert unpack(str(path), [["cat"], GUNZIP], lambda stream: sum(1 for _ in stream)) == 100000
@@ -43,7 +43,7 @@ def test_a_full_disk_is_the_filters_word_and_not_a_broken_pipe(tmp_path: Path) -
 
 def test_a_dump_without_its_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IncompleteError, match="ended without 'the end'"):
-        pack(["echo", "a beginning"], [["cat"]], str(tmp_path / "x"), b"the end")
+        pack(["echo", "a beginning"], [["cat"]], str(tmp_path / "x"), SQL._replace(marker=b"the end"))
 
 
 def test_it_never_writes_over_a_file(tmp_path: Path) -> None:
