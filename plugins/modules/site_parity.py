@@ -228,7 +228,7 @@ def logged(params, names, found):
     ours = access_count.Tally(names, since, None, access_count.Rules([], [], []))
     for path in paths:
         parser = access_log.Parser(params["format"])
-        read = 0
+        read, unknown = 0, 0
 
         def when(line, parser=parser):
             request = parser.parse(line)
@@ -238,12 +238,15 @@ def logged(params, names, found):
             for line in log_files.read_since(path, since, when):
                 request = parser.parse(line)
                 read += request is not None
+                unknown += request is None and bool(line.strip())
                 if request is not None and request.time >= since and ours.is_ours(request.vhost):
                     found.take(request)
         except (OSError, EOFError, zlib.error, log_files.lzma.LZMAError) as error:
             problems.append("{0} could not be read to its end: {1}".format(path, error))
         else:
-            problems += [] if read else ["{0} has no request in a format that is known".format(path)]
+            problems += ["{0} has no request in a format that is known".format(path)] if unknown and not read else []
+    if not found.counted and not problems:
+        problems.append("the logs have no request for the site since {0}".format(params["since"]))
     return problems
 
 

@@ -137,6 +137,17 @@ def test_logs_that_say_nothing_are_named(servers: Servers, tmp_path: Path) -> No
     ]
 
 
+def test_an_empty_log_beside_others_is_not_wrong_but_nothing_at_all_is(servers: Servers, tmp_path: Path) -> None:
+    (tmp_path / "access.log").write_text("")
+    servers.give("/", ["a"], ["a"])
+    arguments = {"logs": [f"{tmp_path}/access.log*"], "since": "2026-11-20T00:00:00Z"}
+    assert servers.run("/", **arguments)["not_checked"] == [
+        "the logs have no request for the site since 2026-11-20T00:00:00Z"
+    ]
+    (tmp_path / "access.log.1").write_text(LOG.format("/"))
+    assert servers.run("/", **arguments)["not_checked"] == []
+
+
 def test_the_sitemap_and_those_that_it_lists_are_read(servers: Servers) -> None:
     index = "<sitemapindex><sitemap><loc>https://shop.test/one.xml</loc></sitemap></sitemapindex>"
     urls = "https://shop.test/menu/", "https://www.shop.test/?a=1&amp;b=2", "https://other.test/", "https://shop.test"
