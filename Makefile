@@ -6,10 +6,12 @@ TARGET_ENGINE ?=
 WEB ?= apache
 WAY ?= proxy
 KEEP ?=
+INVENTORY ?=
+LIMIT ?=
 SCENARIOS ?=
 BENCH ?= pauses
 ROWS ?= $(if $(filter pauses,$(BENCH)),0,1000000)
-export LAB LAB_PORT ENGINE TARGET_ENGINE WEB WAY KEEP
+export LAB LAB_PORT ENGINE TARGET_ENGINE WEB WAY KEEP INVENTORY LIMIT
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 STAMP := .venv/.stamp
@@ -19,7 +21,7 @@ MIGRATIONS := migrate-mariadb migrate-mysql migrate-postgresql
 WIDENING := tests/integration/test_widening.py
 COPYING := tests/integration/test_copyover.py
 
-.PHONY: help setup images lab demo interrupt faults bench engines test lint docs unit molecule integration down clean
+.PHONY: help setup images lab demo interrupt faults bench engines test lint docs unit molecule integration verify down clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -82,6 +84,9 @@ integration: images  ## whole migrations, forward and back
 engines: images  ## a whole migration on each engine, keys widened on the way, and MariaDB to MySQL by copy
 	@python -m tests.molecule --jobs 2 $(MIGRATIONS)
 	@pytest $(WIDENING) $(COPYING) -x
+
+verify: $(STAMP)  ## look at servers in use, changing nothing: INVENTORY=inventories/shop, LIMIT=web
+	@pytest tests/verify -q -p no:cacheprovider
 
 down: $(STAMP)  ## this lab away, images kept
 	@python -m tests.lab down
