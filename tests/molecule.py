@@ -30,6 +30,7 @@ ALLOWED = {
     r"Molecule executed": "the sum of the lines above",
 }
 MIGRATION = "migrate-"
+EVERYTHING = "-alternative"
 SECTION = re.compile(r"^INFO\s+\[\S+ > (?P<step>[a-z_]+)\] Executing")
 CHANGED = re.compile(r"^(?P<host>\S+)\s+: ok=\d+\s+changed=(?P<changed>\d+)")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -48,15 +49,14 @@ def scenarios() -> list[str]:
 def problems_in(log: str) -> list[str]:
     """What the log shows to be wrong although molecule was content."""
     found = []
-    step, changed = "", {}
+    step, changed, converged = "", {}, False
     for line in ANSI.sub("", log).splitlines():
         if heading := SECTION.match(line):
             step = heading["step"]
-            if step == "check":
-                changed = {}
+            converged = converged or step == "converge"
         if (warning := WARNING.match(line)) and not any(re.search(text, line) for text in ALLOWED):
             found.append(warning[1].strip())
-        if step == "check" and (recap := CHANGED.match(line)):
+        if converged and step == "check" and (recap := CHANGED.match(line)):
             changed[recap["host"]] = int(recap["changed"])
     found += [f"check after converge would change {count} on {host}" for host, count in changed.items() if count]
     return found
@@ -135,6 +135,8 @@ def run(name: str, keep: bool) -> Outcome:
     command = [str(Path(sys.executable).parent / "molecule"), "--base-config", "molecule/shared/base.yml"]
     if name.startswith(MIGRATION):
         command += ["--base-config", "molecule/shared/migration/base.yml"]
+    if name.endswith(EVERYTHING):
+        command += ["--base-config", "molecule/shared/alternative/base.yml"]
     # A folder of its own for ssh's sockets: those of an earlier run lead to machines that are gone.
     with log.open("w", encoding="utf-8") as out, tempfile.TemporaryDirectory() as sockets:
         code = subprocess.run(
