@@ -1,13 +1,14 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One site moved under traffic from the checkout, taken back and moved again from the installed collection.
+"""One site moved under traffic from the checkout, taken back and moved again from the installed collection, retired.
 
 The tests build on each other, in this order. KEEP=1 leaves the lab up.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -130,3 +131,45 @@ def test_the_installed_collection_takes_it_back_and_moves_it_again(site: Site, i
     assert site.sql("old", "UPDATE rank SET name = name;").returncode == 0
     site.run("ocpizza.cutover.cutover", **where, **config)  # type: ignore[arg-type]
     assert site.evidence("switchover")["outcome"] == "open"
+
+
+def status_of(site: Site, name: str) -> int:
+    """What the old server's web server answers for a site."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.lab.port + 80, timeout=10)
+    try:
+        connection.request("GET", "/", headers={"Host": name})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_nothing_is_retired_while_somebody_may_need_it(site: Site) -> None:
+    status, output = site.playbook("retire.yml")
+    assert status != 0
+    said = " ".join(output.split())
+    assert "ocpizza is not retired, nothing has changed" in said
+    assert "retirement_confirm is not ocpizza" in said
+    assert re.search(r"\d+ requests of people came through the source in the last 7d, such as \d", said), said[-2000:]
+    assert "what came before is not known" in said
+    assert set(re.findall(r"changed=(\d+)", output)) == {"0"}
+    assert status_of(site, "ocpizza.test") == 200
+
+
+def test_the_source_is_retired_and_its_neighbour_is_not(site: Site) -> None:
+    said = {"retirement_confirm": "ocpizza", "retirement_quiet": "3s"}
+    site.run("retire.yml", "-e", json.dumps(said))
+    assert status_of(site, "ocpizza.test") == status_of(site, "www.ocpizza.test") == 410
+    assert status_of(site, "annex.test") == 200
+    refused = site.sql("old", "UPDATE rank SET name = name;")
+    assert refused.returncode != 0
+    assert "the site has moved" in refused.stderr
+    assert site.sql("db", "UPDATE rank SET name = name;").returncode == 0
+    assert site.shell("old", "sudo ls /etc/systemd/system | grep cutover-ocpizza") == ""
+    assert "cutover_repl" not in site.sql("old", "SELECT CONCAT(user, '@', host) FROM mysql.user;").stdout
+    assert "ocpizza" in site.shell("old", "sudo ls -R /var/backups/cutover/ocpizza-retired")
+    assert set(site.run("retire.yml", "-e", json.dumps(said)).values()) == {0}
+    for playbook in ("rollback.yml", "migrate.yml"):
+        status, output = site.playbook(playbook)
+        assert status != 0
+        assert "The source of ocpizza was retired at 20" in output, output[-3000:]
+        assert set(re.findall(r"changed=(\d+)", output)) == {"0"}
