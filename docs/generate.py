@@ -4,8 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes the pages that would otherwise drift away from the code.
 
-The variable table in each roles/*/README.md, between its two marks, comes from meta/argument_specs.yml;
-docs/modules.md from the modules' DOCUMENTATION. With --check nothing is written, and a page that is behind is an error.
+The variable table in each roles/*/README.md, between its two marks, comes from meta/argument_specs.yml; docs/modules.md
+and a page for each module from its DOCUMENTATION, EXAMPLES and RETURN. With --check nothing is written, and a page that
+is behind is an error.
 """
 
 import argparse
@@ -29,8 +30,12 @@ def text(value: Any) -> str:
     """A description, which may be one paragraph or several, as one table cell."""
     paragraphs = value if isinstance(value, list) else [value or ""]
     line = " ".join(" ".join(str(paragraph).split()) for paragraph in paragraphs)
-    line = re.sub(r"[A-Z]\(([^)]+)\)", r"`\1`", line)
-    return line.replace("|", "\\|")
+    return marked(line).replace("|", "\\|")
+
+
+def marked(line: str) -> str:
+    """Ansible's marks (C(x), O(x), M(x) ...) as Markdown."""
+    return re.sub(r"\b[A-Z]{1,2}\(([^)]+)\)", r"`\1`", line)
 
 
 def code(value: Any) -> str:
@@ -98,17 +103,55 @@ def role_readme(role: Path) -> tuple[Path, str]:
     return path, before + block + after
 
 
-def documentation(path: Path) -> dict[str, Any] | None:
-    """A module's DOCUMENTATION, read without running the module."""
+def documented(path: Path) -> dict[str, Any]:
+    """A module's DOCUMENTATION with its fragment, EXAMPLES and RETURN, read without running the module."""
+    found: dict[str, Any] = {"DOCUMENTATION": {}, "EXAMPLES": "", "RETURN": {}}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "DOCUMENTATION":
-            found: dict[str, Any] = yaml.safe_load(ast.literal_eval(node.value))
-            return found
-    return None
+        name = getattr(node.targets[0], "id", "") if isinstance(node, ast.Assign) else ""
+        if name in found and isinstance(node, ast.Assign):
+            value = ast.literal_eval(node.value)
+            found[name] = value if name == "EXAMPLES" else yaml.safe_load(value)
+    fragment = found["DOCUMENTATION"].get("extends_documentation_fragment")
+    if fragment:
+        source = ROOT / "plugins" / "doc_fragments" / f"{fragment.rpartition('.')[2]}.py"
+        (shared,) = re.findall(r'DOCUMENTATION = r"""\n(.*?)"""', source.read_text(encoding="utf-8"), re.DOTALL)
+        common = yaml.safe_load(shared)["options"]
+        found["DOCUMENTATION"]["options"] = {**common, **(found["DOCUMENTATION"].get("options") or {})}
+    return found
 
 
-def support(documented: dict[str, Any], attribute: str) -> str:
-    return str((documented.get("attributes") or {}).get(attribute, {}).get("support", ""))
+def support(about: dict[str, Any], attribute: str) -> str:
+    return str((about.get("attributes") or {}).get(attribute, {}).get("support", ""))
+
+
+def returned(values: dict[str, Any]) -> Iterator[str]:
+    """A table row for each value that a module gives back."""
+    for name, value in values.items():
+        yield f"| `{name}` | {kind(value)} | {text(value.get('returned'))} | {text(value.get('description'))} |"
+
+
+def module_page(path: Path) -> tuple[Path, str]:
+    """docs/modules/NAME.md."""
+    found = documented(path)
+    about = found["DOCUMENTATION"]
+    description = about.get("description") or []
+    paragraphs = description if isinstance(description, list) else [description]
+    lines = [f"# {FQCN}.{path.stem}", "", f"{text(about.get('short_description'))}.", ""]
+    for paragraph in paragraphs:
+        lines += [f"* {marked(' '.join(str(paragraph).split()))}"]
+    checks, diffs = support(about, "check_mode"), support(about, "diff_mode")
+    lines += ["", f"Check mode: {checks}. Diff mode: {diffs}.", ""]
+    if about.get("options"):
+        lines += ["| option | type | default | meaning |", "| --- | --- | --- | --- |", *rows(about["options"]), ""]
+    lines += ["```yaml", found["EXAMPLES"].strip(), "```", ""]
+    if found["RETURN"]:
+        lines += ["| result | type | returned | meaning |", "| --- | --- | --- | --- |", *returned(found["RETURN"]), ""]
+    lines.append(f"[Source](../../plugins/modules/{path.name})")
+    return ROOT / "docs" / "modules" / f"{path.stem}.md", "\n".join(lines) + "\n"
+
+
+def modules() -> list[Path]:
+    return sorted((ROOT / "plugins" / "modules").glob("[!_]*.py"))
 
 
 def module_index() -> tuple[Path, str]:
@@ -116,16 +159,16 @@ def module_index() -> tuple[Path, str]:
     lines = [
         "# Modules",
         "",
-        f"`ansible-doc {FQCN}.<name>` shows options, examples and results. This page is made by `make docs`.",
+        f"`ansible-doc {FQCN}.<name>` shows the same as these pages, which are made by `make docs`.",
         "",
         "| module | what it does | check mode | diff |",
         "| --- | --- | --- | --- |",
     ]
-    for path in sorted((ROOT / "plugins" / "modules").glob("[!_]*.py")):
-        documented = documentation(path) or {}
-        about = text(documented.get("short_description"))
-        checks, diffs = support(documented, "check_mode"), support(documented, "diff_mode")
-        lines.append(f"| [{path.stem}](../plugins/modules/{path.name}) | {about} | {checks} | {diffs} |")
+    for path in modules():
+        about = documented(path)["DOCUMENTATION"]
+        checks, diffs = support(about, "check_mode"), support(about, "diff_mode")
+        said = text(about.get("short_description"))
+        lines.append(f"| [{path.stem}](modules/{path.stem}.md) | {said} | {checks} | {diffs} |")
     return ROOT / "docs" / "modules.md", "\n".join(lines) + "\n"
 
 
@@ -134,6 +177,8 @@ def pages() -> Iterator[tuple[Path, str]]:
     for specs in sorted((ROOT / "roles").glob("*/meta/argument_specs.yml")):
         yield role_readme(specs.parents[1])
     yield module_index()
+    for path in modules():
+        yield module_page(path)
 
 
 def main() -> int:
@@ -151,7 +196,13 @@ def main() -> int:
             continue
         behind.append(path.relative_to(ROOT))
         if not options.check:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(page, encoding="utf-8")
+    # The page of a module that is gone.
+    for path in {*(ROOT / "docs" / "modules").glob("*.md")} - {path for path, _page in pages()}:
+        behind.append(path.relative_to(ROOT))
+        if not options.check:
+            path.unlink()
     for path in behind:
         print(f"{path} is behind; run 'make docs'" if options.check else f"{path} written")
     return 1 if options.check and behind else 0
