@@ -99,9 +99,10 @@ class Restart:
     def run(self) -> Dict[str, Any]:
         """Hold, drain, restart, release."""
         outcome: Dict[str, Any] = {"started": journal.utc_now(), "outcome": "restarted", "reason": "", "hold_ms": None}
+        problems = [problem for one in self.valves for problem in valve.problems(one)]
+        if problems:
+            raise Refused("; ".join(problems))
         for one in self.valves:
-            if not valve.is_listening(one):
-                raise Refused("the valve's socket {0}.socket does not listen".format(one.unit))
             if not valve.is_idle(one):
                 valve.rest(one)
             valve.prepare(one)

@@ -175,11 +175,7 @@ class Switchover:
 
     def valve_problems(self) -> List[str]:
         """Why the valve could not hold anything."""
-        problems = ["no room is left in {0}".format(folder) for folder in valve.full(self.valve)]
-        if not valve.is_listening(self.valve):
-            valve.listen(self.valve)
-        if not valve.is_listening(self.valve):
-            problems.append("the valve's socket {0}.socket does not listen".format(self.valve.unit))
+        problems = valve.problems(self.valve)
         if not valve.is_idle(self.valve):
             if valve.in_flight(self.valve_endpoint()):
                 problems.append("the valve still carries requests of an earlier hold")

@@ -158,6 +158,16 @@ def full(valve: Valve) -> List[str]:
     return folders
 
 
+def problems(valve: Valve) -> List[str]:
+    """Why the valve could hold nothing. A socket that was stopped is started first."""
+    found = ["no room is left in {0}".format(folder) for folder in full(valve)]
+    if not is_listening(valve):
+        listen(valve)
+    if not is_listening(valve):
+        found.append("the valve's socket {0}.socket does not listen".format(valve.unit))
+    return found
+
+
 def rest(valve: Valve) -> None:
     """Stop the valve's proxy, so that it can hold again."""
     subprocess.run(["systemctl", "stop", valve.unit + ".service"], check=False)

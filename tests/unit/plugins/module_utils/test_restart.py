@@ -51,7 +51,7 @@ class House:
         self.settings = folder / "cutover.cnf"
         self.settings.write_text("[mariadbd]\nlog_bin=cutover-bin\n")
         self.journal = str(folder / "journal.jsonl")
-        self.listening, self.idle, self.running = True, True, 0
+        self.listening, self.full, self.idle, self.running = True, False, True, 0
         self.unprepared: Exception | None = None
         self.held_at_restart: list[set[str]] = []
         self.plan: dict[str, Any] = {
@@ -65,6 +65,8 @@ class House:
         }
         monkeypatch.setattr(restart.time, "sleep", lambda _seconds: None)
         monkeypatch.setattr(valve, "is_listening", lambda _one: self.listening)
+        monkeypatch.setattr(valve, "listen", lambda one: self.calls.append("listen " + one.unit))
+        monkeypatch.setattr(valve, "full", lambda one: [one.state] if self.full else [])
         monkeypatch.setattr(valve, "is_idle", lambda _one: self.idle)
         monkeypatch.setattr(valve, "rest", lambda one: self.calls.append("rest " + one.unit))
         monkeypatch.setattr(valve, "in_flight", lambda _endpoint: self.running)
@@ -178,6 +180,19 @@ def test_requests_that_do_not_end_are_not_cut_off(house: House) -> None:
 def test_without_a_valve_nothing_is_begun(house: House) -> None:
     house.listening = False
     with pytest.raises(Refused, match=r"the valve's socket cutover-shop.socket does not listen"):
+        house.run()
+    assert {call.partition(" ")[0] for call in house.calls} == {"listen"}
+
+
+def test_a_socket_that_was_stopped_is_started(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.listening = False
+    monkeypatch.setattr(valve, "listen", lambda _one: setattr(house, "listening", True))
+    assert house.run()["outcome"] == "restarted"
+
+
+def test_on_a_full_disk_nothing_is_begun(house: House) -> None:
+    house.full = True
+    with pytest.raises(Refused, match=r"^no room is left in \S*shop/state; no room is left in "):
         house.run()
     assert house.calls == []
 
