@@ -38,6 +38,11 @@ def ascii_name(name: str) -> str:
         return name.lower()
 
 
+def is_ours(vhost: str, names: Sequence[str]) -> bool:
+    """Whether a request is for one of the names; a log that does not say for which is all the site's."""
+    return not names or not vhost or any(fnmatchcase(vhost, name) for name in names)
+
+
 class Rules:
     """What says of which kind a client is."""
 
@@ -85,7 +90,7 @@ class Tally:
 
     def take(self, request: Request) -> None:
         """Count a request if it is the site's and young enough."""
-        if request.time < self.since or not self.is_ours(request.vhost):
+        if request.time < self.since or not is_ours(request.vhost, self.names):
             return
         kind = self.rules.kind(request)
         self.requests[kind] += 1
@@ -102,10 +107,6 @@ class Tally:
         one["first"] = min(one["first"], request.time)
         if request.time >= one["last"]:
             one.update(last=request.time, agent=request.agent[:200], path=request.path[:200])
-
-    def is_ours(self, vhost: str) -> bool:
-        """Whether a request is for one of the names; a log that does not say for which is all the site's."""
-        return not self.names or not vhost or any(fnmatchcase(vhost, name) for name in self.names)
 
     def by_client(self, most: int) -> List[Dict[str, Any]]:
         """The clients with the most requests."""

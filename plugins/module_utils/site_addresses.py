@@ -51,8 +51,9 @@ class Addresses:
         kinds: Dict[str, List[str]] = {}
         asked: "Counter[str]" = Counter()
         for path, times in sorted(self.counted.items(), key=lambda item: (-item[1], item[0])):
-            kinds.setdefault(shape(path), []).append(path)
-            asked[shape(path)] += times
+            kind = shape(path)
+            kinds.setdefault(kind, []).append(path)
+            asked[kind] += times
         order = sorted(kinds, key=lambda kind: (-asked[kind], kind))
         turns = max(map(len, kinds.values()), default=0)
         return [kinds[kind][turn] for turn in range(turns) for kind in order if turn < len(kinds[kind])][:most]

@@ -225,7 +225,6 @@ def logged(params, names, found):
     since = access_log.parse_since(params["since"], time.time())
     paths, none = log_files.expand(params["logs"])
     problems = ["no log fits {0}".format(pattern) for pattern in none]
-    ours = access_count.Tally(names, since, None, access_count.Rules([], [], []))
     for path in paths:
         parser = access_log.Parser(params["format"])
         read, unknown = 0, 0
@@ -239,7 +238,7 @@ def logged(params, names, found):
                 request = parser.parse(line)
                 read += request is not None
                 unknown += request is None and bool(line.strip())
-                if request is not None and request.time >= since and ours.is_ours(request.vhost):
+                if request is not None and request.time >= since and access_count.is_ours(request.vhost, names):
                     found.take(request)
         except (OSError, EOFError, zlib.error, log_files.lzma.LZMAError) as error:
             problems.append("{0} could not be read to its end: {1}".format(path, error))
