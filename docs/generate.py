@@ -188,7 +188,8 @@ def main() -> int:
     parser.add_argument("--only", metavar="NAME", help="only the page of this role, or 'modules'")
     options = parser.parse_args()
     behind = []
-    for path, page in pages():
+    made = dict(pages())
+    for path, page in made.items():
         name = "modules" if path.name == "modules.md" else path.parent.name
         if options.only and name != options.only:
             continue
@@ -199,7 +200,7 @@ def main() -> int:
             path.parent.mkdir(exist_ok=True)
             path.write_text(page, encoding="utf-8")
     # The page of a module that is gone.
-    for path in {*(ROOT / "docs" / "modules").glob("*.md")} - {path for path, _page in pages()}:
+    for path in {*(ROOT / "docs" / "modules").glob("*.md")} - made.keys():
         behind.append(path.relative_to(ROOT))
         if not options.check:
             path.unlink()
