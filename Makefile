@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STAMP := .venv/.stamp
 SUITES := bullseye trixie
 # Longer than `make test` may be; the integration tests move a site on MariaDB under traffic.
-MIGRATIONS := migrate-mariadb migrate-mysql migrate-postgresql
+ENGINES := mysql-alternative postgresql-alternative migrate-mariadb migrate-mysql migrate-postgresql
 WIDENING := tests/integration/test_widening.py
 COPYING := tests/integration/test_copyover.py
 
@@ -76,13 +76,13 @@ unit: $(STAMP)  ## unit tests
 	@pytest -n auto
 
 molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for some
-	@python -m tests.molecule --jobs 2 $(or $(SCENARIOS),$(patsubst %,--but %,$(MIGRATIONS)))
+	@python -m tests.molecule --jobs 2 $(or $(SCENARIOS),$(patsubst %,--but %,$(ENGINES)))
 
 integration: images  ## whole migrations, forward and back
 	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 --ignore=$(WIDENING) --ignore=$(COPYING)
 
-engines: images  ## a whole migration on each engine, keys widened on the way, and MariaDB to MySQL by copy
-	@python -m tests.molecule --jobs 2 $(MIGRATIONS)
+engines: images  ## the database roles with everything they can, a whole migration on each engine, keys widened on the way, and MariaDB to MySQL by copy
+	@python -m tests.molecule --jobs 2 $(ENGINES)
 	@pytest $(WIDENING) $(COPYING) -x
 
 verify: $(STAMP)  ## look at servers in use, changing nothing: INVENTORY=inventories/shop, LIMIT=web
