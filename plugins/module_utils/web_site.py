@@ -4,6 +4,7 @@
 """A web site as the roles nginx and apache take it: what is wrong with one, and one with all its defaults."""
 
 import difflib
+import html
 import ipaddress
 import re
 from typing import Any, Dict, Iterable, List, Optional, Set
@@ -39,12 +40,23 @@ DEFAULTS: Site = {
     "client_max_body_size": "10m",
     "includes": [],
     "default": False,
+    "maintenance": {},
+}
+MAINTENANCE: Dict[str, Any] = {
+    "allow": [],
+    "open_paths": ["/healthz", "/.well-known/acme-challenge/"],
+    "retry_after": 300,
+    "texts": {
+        "fr": "Le site est en maintenance. Merci de revenir dans quelques minutes.",
+        "en": "The site is being maintained. Please come back in a few minutes.",
+    },
 }
 KEYS = {
     "": {"name", "domains"} | set(DEFAULTS),
     "tls": {"certificate", "key"},
     "upstreams": {"address", "port", "tls"},
     "static": {"prefix", "root", "archive", "archive_prefix", "expires"},
+    "maintenance": set(MAINTENANCE),
 }
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}\Z")
@@ -156,6 +168,42 @@ def _listening(where: str, site: Site) -> List[str]:
     return problems
 
 
+def _maintenance(where: str, given: Any) -> List[str]:
+    where = "%s: maintenance" % where
+    problems = _keys(where, given, KEYS["maintenance"], ())
+    if problems:
+        return problems
+    for value in given.get("allow") or []:
+        if not is_network(value):
+            problems.append("%s: allow '%s' is no IP address or network" % (where, value))
+    for path in given.get("open_paths") or []:
+        if not PATH.match(str(path)):
+            problems.append("%s: open_paths '%s' is no path as /healthz or /below/" % (where, path))
+    if not re.match(r"[1-9]\d{0,6}\Z", str(given.get("retry_after", 300))):
+        problems.append("%s: retry_after '%s' is no number of seconds" % (where, given["retry_after"]))
+    texts = given.get("texts", MAINTENANCE["texts"])
+    if not isinstance(texts, dict) or not texts:
+        problems.append("%s: texts has no text; give one for each language, such as {fr: ...}" % where)
+        return problems
+    for language in texts:
+        if not re.match(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", str(language)):
+            problems.append("%s: texts has '%s', which is no language such as fr or pt-BR" % (where, language))
+    return problems
+
+
+def maintenance_page(texts: Dict[str, str]) -> str:
+    """The page in all of a site's languages, in characters that both web servers take in quotes."""
+    parts = "".join(
+        "<p lang='%s'>%s</p>" % (language, html.escape(str(text)).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"))
+        for language, text in texts.items()
+    )
+    page = "<!doctype html><meta charset='utf-8'><title>503</title>%s" % parts
+    # What a configuration file would read as its own.
+    for sign in "$%\\\n\r\t":
+        page = page.replace(sign, "&#%d;" % ord(sign))
+    return "".join(sign if ord(sign) < 128 else "&#%d;" % ord(sign) for sign in page)
+
+
 def _values(where: str, site: Site) -> List[str]:
     problems = []
     for key in ("trusted_proxies", "only_from"):
@@ -203,6 +251,7 @@ def site_problems(sites: Any) -> List[str]:
             *_static(where, site.get("static")),
             *_listening(where, site),
             *_values(where, site),
+            *_maintenance(where, site.get("maintenance") or {}),
         ]
         problems.extend(found)
         if found:
@@ -241,6 +290,8 @@ def complete_site(site: Site) -> Site:
     domains = full.get("domains")
     if not full["upstream_tls_name"] and isinstance(domains, list) and domains:
         full["upstream_tls_name"] = domains[0]
+    full["maintenance"] = dict(MAINTENANCE, **(full["maintenance"] if isinstance(full["maintenance"], dict) else {}))
+    full["maintenance_page"] = maintenance_page(full["maintenance"]["texts"])
     full["client_max_body_bytes"] = size_in_bytes(str(full["client_max_body_size"]))
     full["static"] = [dict({"expires": 3600, "archive": None, "archive_prefix": ""}, **item) for item in full["static"]]
     return full

@@ -7,6 +7,7 @@ import pytest
 from ansible_collections.ocpizza.cutover.plugins.module_utils.web_site import (
     complete_site,
     complete_sites,
+    maintenance_page,
     site_problems,
     size_in_bytes,
 )
@@ -122,3 +123,33 @@ def test_completing_leaves_what_was_given():
 @pytest.mark.parametrize(("size", "expected"), [("0", 0), ("512", 512), ("2k", 2048), ("1M", 1048576), ("x", None)])
 def test_size_in_bytes(size, expected):
     assert size_in_bytes(size) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"allowed": []}, "maintenance has an unknown key 'allowed'; did you mean 'allow'?"),
+        ({"allow": ["office"]}, "maintenance: allow 'office' is no IP address or network"),
+        (
+            {"open_paths": ["healthz"]},
+            "maintenance: open_paths 'healthz' is no path as /healthz or /below/",
+        ),
+        ({"retry_after": "soon"}, "maintenance: retry_after 'soon' is no number of seconds"),
+        ({"retry_after": 0}, "maintenance: retry_after '0' is no number of seconds"),
+        ({"texts": {}}, "maintenance: texts has no text; give one for each language, such as {fr: ...}"),
+        ({"texts": {"fr'": "x"}}, "maintenance: texts has 'fr'', which is no language such as fr or pt-BR"),
+        ({"allow": ["10.0.0.0/8"], "texts": {"pt-BR": "Voltamos já"}}, ""),
+    ],
+)
+def test_what_maintenance_may_say(given, text):
+    site = {"name": "shop", "domains": ["shop.test"], "upstreams": [{"address": "10.0.0.1", "port": 80}]}
+    found = site_problems([dict(site, maintenance=given)])
+    assert found == (["site 'shop': " + text] if text else [])
+
+
+def test_the_page_of_maintenance_has_nothing_that_a_configuration_would_read():
+    page = maintenance_page({"fr": 'Fermé "10 %" $5 \\ <b>\n', "en": "It's closed"})
+    assert not set('"$%\\\n') & set(page)
+    assert page.isascii()
+    assert "Ferm&#233; &#34;10 &#37;&#34; &#36;5 &#92; &lt;b&gt;&#10;" in page
+    assert "<p lang='en'>It&#39;s closed</p>" in page

@@ -1,0 +1,35 @@
+"""The site after restart.yml under traffic, stop.yml and start.yml."""
+
+import json
+import os
+import pathlib
+
+import pytest
+
+
+@pytest.mark.parametrize("site", ["guestbook", "alone"])
+def test_a_restart_refuses_nothing(machines, site):
+    found = json.loads(machines["one"].file("/root/%s.json" % site).content_string)
+    assert set(found["answers"]) == {"200"}, found
+    assert found["answers"]["200"] > 300
+
+
+def test_no_server_is_left_out(machines):
+    assert machines["one"].check_output("find /run/cutover -type f") == ""
+
+
+def test_the_site_answers_again(machines):
+    ask = "u.urlopen(u.Request('http://127.0.0.1/', headers={'Host': 'guestbook.test'})).status"
+    assert machines["one"].check_output("python3 -c %s", "import urllib.request as u; print(%s)" % ask) == "200"
+    assert "RUNNING" in machines["two"].check_output("supervisorctl status guestbook")
+
+
+def test_the_status_for_machines_says_the_same():
+    path = pathlib.Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "status.json")
+    status = json.loads(path.read_text(encoding="utf-8"))
+    assert status["ok"]
+    found = {(row["host"], row["what"], row["name"]): row["state"] for row in status["rows"]}
+    assert found["one", "release", ""] == found["two", "release", ""] == "1.0"
+    assert found["two", "external", "pay"].startswith("answers 200, TLS until ")
+    for name in ("nginx.service", "mariadb.service", "supervisor.service", "guestbook"):
+        assert ("one", "service", name) in found
