@@ -104,7 +104,9 @@ def test_the_site_moves_under_traffic(site: Site) -> None:
     # The neighbour had a valve for the restart; nothing of it is left.
     left = site.shell("old", "ls -d /run/cutover/annex /var/lib/cutover/annex /etc/systemd/system/*annex* 2>/dev/null")
     assert left == ""
-    assert "annex" not in site.shell("old", "sudo grep -l cutover /etc/apache2/sites-enabled/*")
+    marked = site.shell("old", "sudo grep -lF ocpizza.cutover: /etc/apache2/sites-enabled/*")
+    assert "ocpizza.conf" in marked
+    assert "annex" not in marked
     proofs = site.evidence("proof")["proof"]
     assert isinstance(proofs, list)
     assert [(each["database"], each["equal"], each["coverage"]) for each in proofs] == [("ocpizza", True, 1.0)]
