@@ -57,6 +57,7 @@ def test_release_and_disk():
     assert problems(release="") == ["web1 release: none"]
     assert problems(disks="Use% Mounted on\n 90% /srv/my data\n") == ["web1 disk /srv/my data: 90 % used"]
     assert problems(disks=DISKS + " 99% /var/lib/docker/overlay2/x/merged\n") == []
+    assert problems(disks=DISKS + " 99% /etc/hosts\n") == []
     assert problems(disks="") == ["web1 disk: could not be read"]
 
 
@@ -78,6 +79,11 @@ def test_backups():
     good = {"backups": {"newest": name}, "run": {"when": NOW - 7200, "verdict": "PASSED"}}
     assert problems(backup=dict(good, drill={"when": NOW - 3600, "verdict": "PASSED", "backup": name})) == []
     assert problems(backup=good) == ["web1 restore drill: none has run"]
+    old = backup_store.stamp(NOW - 3 * 86400)
+    drilled = {"when": NOW - 3600, "verdict": "PASSED"}
+    assert problems(backup={"backups": {"newest": old}, "drill": drilled}) == [
+        "web1 backup {0}: 3 days ago".format(old)
+    ]
     failed = {"when": NOW - 3600, "verdict": "FAILED", "text": "the rows differ"}
     assert problems(backup=dict(good, drill=failed)) == ["web1 restore drill: FAILED 1 h ago: the rows differ"]
     late = {"when": NOW - 5 * 86400, "verdict": "PASSED"}
