@@ -81,7 +81,7 @@ molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for 
 integration: images  ## whole migrations, forward and back
 	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 --ignore=$(WIDENING) --ignore=$(COPYING)
 
-engines: images  ## the database roles with everything they can, a whole migration on each engine, keys widened on the way, and MariaDB to MySQL by copy
+engines: images  ## the database roles' larger scenarios, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy
 	@python -m tests.molecule --jobs 2 $(ENGINES)
 	@pytest $(WIDENING) $(COPYING) -x
 

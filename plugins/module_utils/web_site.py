@@ -179,7 +179,7 @@ def _maintenance(where: str, given: Any) -> List[str]:
     for path in given.get("open_paths") or []:
         if not PATH.match(str(path)):
             problems.append("%s: open_paths '%s' is no path as /healthz or /below/" % (where, path))
-    if not re.match(r"[1-9]\d{0,6}\Z", str(given.get("retry_after", 300))):
+    if not re.match(r"[1-9]\d{0,6}\Z", str(given.get("retry_after", MAINTENANCE["retry_after"]))):
         problems.append("%s: retry_after '%s' is no number of seconds" % (where, given["retry_after"]))
     texts = given.get("texts", MAINTENANCE["texts"])
     if not isinstance(texts, dict) or not texts:
