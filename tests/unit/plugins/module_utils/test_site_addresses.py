@@ -95,7 +95,7 @@ def test_urls_of_a_sitemap() -> None:
     [
         (b"<html>", "it is no sitemap"),
         (b"\x1f\x8bnothing", "it is damaged"),
-        (gzip.compress(b"<urlset>" * 99)[:-9], "it is cut short"),
+        (gzip.compress(b"<urlset>" * 99, mtime=0)[:-9], "it is cut short"),
     ],
 )
 def test_what_is_no_sitemap_is_said_to_be_none(body: bytes, text: str) -> None:
