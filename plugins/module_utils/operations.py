@@ -1,7 +1,7 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How an application server is restarted without a request being refused."""
+"""How an application server is restarted without a request being refused, and what came of an update."""
 
 from typing import Any, Dict, Mapping, Sequence
 
@@ -26,3 +26,29 @@ def restart_way(told: Mapping[str, Sequence[str]], host: str, address: str, port
     if told and without == set(told):
         return {"way": "restart", "flags": flags}
     return {"way": "workers", "flags": []}
+
+
+def update_outcome(hosts: Sequence[str], known: Mapping[str, Mapping[str, Any]]) -> str:
+    """What went wrong, and what every application server runs now; nothing where all went well.
+
+    ``known`` has each server's variables, ``__operations_update`` among them where the update came to it: ``problem``,
+    ``answers``, ``taken_out`` and ``now``, the release that it runs.
+    """
+    updates = {host: known.get(host, {}).get("__operations_update") for host in hosts}
+    failed = {host: update["problem"] for host, update in updates.items() if update and update["problem"]}
+    if not failed:
+        return ""
+    lines = ["%s: %s" % (host, problem) for host, problem in failed.items()]
+    for host, update in updates.items():
+        if not update:
+            lines.append("%s was not touched." % host)
+        elif update["answers"]:
+            lines.append("%s runs %s." % (host, update.get("now") or "nothing"))
+        elif update["taken_out"]:
+            lines.append(
+                "%s does not answer; the web servers leave it out until start.yml --tags application finds it well."
+                % host
+            )
+        else:
+            lines.append("%s does not answer, and no other has its requests." % host)
+    return "\n".join(lines)
