@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STAMP := .venv/.stamp
 SUITES := bullseye trixie
 # Longer than `make test` may be; the integration tests move a site on MariaDB under traffic.
-ENGINES := mysql-alternative postgresql-alternative migrate-mariadb migrate-mysql migrate-postgresql
+ENGINES := operations-default mysql-alternative postgresql-alternative migrate-mariadb migrate-mysql migrate-postgresql
 WIDENING := tests/integration/test_widening.py
 COPYING := tests/integration/test_copyover.py
 
@@ -81,7 +81,7 @@ molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for 
 integration: images  ## whole migrations, forward and back
 	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 --ignore=$(WIDENING) --ignore=$(COPYING)
 
-engines: images  ## the database roles' larger scenarios, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy
+engines: images  ## the larger scenarios of the database roles and of operations, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy
 	@python -m tests.molecule --jobs 2 $(ENGINES)
 	@pytest $(WIDENING) $(COPYING) -x
 
