@@ -16,12 +16,13 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 STAMP := .venv/.stamp
 SUITES := bullseye trixie
-# Longer than `make test` may be; the integration tests move a site on MariaDB under traffic.
-ENGINES := operations-default mysql-alternative postgresql-alternative migrate-mariadb migrate-mysql migrate-postgresql
+# With these `make test` would be longer than it may; its integration tests move a site on MariaDB under traffic.
+LONG := migrate-mariadb migrate-mysql migrate-postgresql operations-default \
+	$(addsuffix -alternative,apache gunicorn mysql nginx postgresql)
 WIDENING := tests/integration/test_widening.py
 COPYING := tests/integration/test_copyover.py
 
-.PHONY: help setup images lab demo interrupt faults bench engines test lint docs unit molecule integration verify down clean
+.PHONY: help setup images lab demo interrupt faults bench long test lint docs unit molecule integration verify down clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,7 +59,7 @@ faults: images  ## faults under traffic: build/faults/report.json; FAULTS="key k
 bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), proof (beside plain reading) or copy, ROWS=; survey (500 virtual hosts, 200 databases)
 	@PYTHONPATH=build/collections:. python -m tests.bench.$(BENCH) --rows $(ROWS)
 
-test:  ## all tests
+test:  ## all tests but those of `make long`
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint unit images
 	@$(MAKE) --no-print-directory molecule integration
 
@@ -76,13 +77,13 @@ unit: $(STAMP)  ## unit tests
 	@pytest -n auto
 
 molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for some
-	@python -m tests.molecule --jobs 2 $(or $(SCENARIOS),$(patsubst %,--but %,$(ENGINES)))
+	@python -m tests.molecule --jobs 2 $(or $(SCENARIOS),$(patsubst %,--but %,$(LONG)))
 
 integration: images  ## whole migrations, forward and back
 	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 --ignore=$(WIDENING) --ignore=$(COPYING)
 
-engines: images  ## the larger scenarios of the database roles and of operations, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy
-	@python -m tests.molecule --jobs 2 $(ENGINES)
+long: images  ## what `make test` leaves out: roles with everything set, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy
+	@python -m tests.molecule --jobs 2 $(LONG)
 	@pytest $(WIDENING) $(COPYING) -x
 
 verify: $(STAMP)  ## look at servers in use, changing nothing: INVENTORY=inventories/shop, LIMIT=web
