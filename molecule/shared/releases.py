@@ -20,7 +20,7 @@ RELEASE = "{release}"
 def application(environ, start_response):
     seen = {{name: os.environ.get(name) for name in ("GREETING", "ALLOWED_HOSTS", "MEDIA_ROOT")}}
     seen.update(release=RELEASE, host=environ["HTTP_HOST"], secret_length=len(os.environ.get("SECRET_KEY", "")))
-    start_response("{status}", [("Content-Type", "application/json")])
+    start_response(os.environ.get("ANSWER") or "{status}", [("Content-Type", "application/json")])
     return [json.dumps(seen).encode()]
 """
 
