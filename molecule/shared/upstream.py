@@ -4,7 +4,7 @@
 """A small application server for the web roles' scenarios: answers with what it was sent.
 
 upstream.py NAME PORT [CERTIFICATE KEY]; GET /requests counts the others, /header sends a header of its own,
-/die closes the connection without an answer.
+/die closes the connection without an answer, /account is for who has its credentials.
 """
 
 import json
@@ -37,7 +37,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/die":
             self.close_connection = True
             return
-        self.send_response(200)
+        known = self.path != "/account" or self.headers.get("Authorization") == "Bearer right"
+        self.send_response(200 if known else 401)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         if self.path == "/header":

@@ -42,6 +42,10 @@ options:
     description: Further headers of the request.
     type: dict
     default: {}
+  credentials:
+    description: Headers of the request that carry secrets, such as C(Authorization). Their values are in no output.
+    type: dict
+    default: {}
   status:
     description: The statuses that are right; any where empty. Redirects are not followed.
     type: list
@@ -195,7 +199,7 @@ def look(module):
                 params["timeout"],
                 params["ca"],
                 params["method"],
-                params["send"],
+                dict(params["send"], **params["credentials"]),
                 params["verify"],
             )
         except Exception as error:
@@ -240,6 +244,7 @@ def main():
             "path": {"type": "str", "default": "/"},
             "method": {"type": "str", "choices": ["GET", "HEAD"], "default": "GET"},
             "send": {"type": "dict", "default": {}},
+            "credentials": {"type": "dict", "default": {}, "no_log": True},
             "status": {"type": "list", "elements": "int", "default": [200]},
             "headers": {"type": "dict", "default": {}},
             "body": {"type": "list", "elements": "str", "default": []},

@@ -90,6 +90,16 @@ def test_json_that_is_as_expected(house: House) -> None:
     assert house.check(house.serve((200, {}, HEALTH)), json={"status": "ok", "checks.0.rows": 4})["status"] == 200
 
 
+def test_credentials_are_sent_and_told_to_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, ask = [], http_check.answers.ask
+    monkeypatch.setattr(http_check.answers, "ask", lambda *asked: sent.append(asked[6]) or ask(*asked))
+    server = house.serve((401, {}, b""))
+    said = house.fails(server, send={"Accept": "text/html"}, credentials={"Authorization": "Bearer secret-42"})
+    assert sent == [{"Accept": "text/html", "Authorization": "Bearer secret-42"}]
+    assert "status 401 instead of 200" in said
+    assert "secret-42" not in said
+
+
 def test_one_bad_answer_of_many_is_found(house: House) -> None:
     good: Reply = (200, {}, b"")
     server = house.serve(*[good] * 7, (500, {}, b""), good)
