@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.ocpizza.cutover.plugins.modules import http_check
 from tests.unit.plugins.fakes import ModuleFailedError, run_module
@@ -97,6 +98,16 @@ def test_credentials_are_sent_and_told_to_nobody(house: House, monkeypatch: pyte
     said = house.fails(server, send={"Accept": "text/html"}, credentials={"Authorization": "Bearer secret-42"})
     assert sent == [{"Accept": "text/html", "Authorization": "Bearer secret-42"}]
     assert "status 401 instead of 200" in said
+    assert "secret-42" not in said
+
+
+def test_an_echo_of_the_credentials_is_told_to_nobody(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    server = house.serve((200, {"X-Echo": "Bearer secret-42"}, b""))
+    asked = {"server": server.url, "host": "shop.test", "credentials": {"Authorization": "Bearer secret-42"}}
+    with patch_module_args(asked), pytest.raises(SystemExit):
+        http_check.main()
+    said = capsys.readouterr().out
+    assert json.loads(said)["status"] == 200
     assert "secret-42" not in said
 
 
