@@ -111,7 +111,7 @@ class Look:
             self.not_read.append(
                 "which packages are foreign and which files of /etc differ: this is known with dpkg only"
             )
-            return {"installed": _installed(listed), "foreign": {}, "changed": [], "gone": [], "own": []}
+            return {"installed": _installed(listed), "foreign": {}, "changed": [], "gone": [], "own": [], "stamps": {}}
         installed = _installed(listed)
         sources, every = server_facts.parse_policy(self.ask("origins", "apt-cache", "policy", *sorted(installed)))
         foreign = {}
@@ -128,7 +128,8 @@ class Look:
         self.not_read += unread
         packaged = server_facts.packaged_files("/var/lib/dpkg/info", "/etc/") | set(known)
         own = server_facts.own_files("/etc", packaged)
-        return {"installed": installed, "foreign": foreign, "changed": changed, "gone": gone, "own": own}
+        found = {"installed": installed, "foreign": foreign, "changed": changed, "gone": gone, "own": own}
+        return dict(found, stamps=server_facts.stamps(own + changed))
 
     def vhosts(self) -> List[Dict[str, Any]]:
         """The virtual hosts of Apache and nginx."""
@@ -193,7 +194,12 @@ class Look:
         timers = self.optional("systemctl", "show", "*.timer", TIMER)
         if timers is None:
             self.not_read.append("timers: systemctl does not answer")
-        return found + schedules.parse_timers(timers or "", now, time.monotonic())
+        parsed = schedules.parse_timers(timers or "", now, time.monotonic())
+        units = sorted({timer["unit"] for timer in parsed if timer["unit"]})
+        if units:
+            services = self.ask("what timers start", "systemctl", "show", "--property=Id,User,ExecStart", *units)
+            schedules.add_services(parsed, services)
+        return found + parsed
 
     def databases(self) -> List[Dict[str, Any]]:
         """Database servers that run, by engine."""

@@ -12,16 +12,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import ssl
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import answers
 from tests.integration.site import Site
 from tests.lab import machines, provisioned
 from tests.lab.demo import control_traffic, running_traffic
@@ -157,12 +156,10 @@ def test_the_site_moves_with_what_was_drafted(site: Stranger) -> None:
 
 
 def test_the_new_server_serves_it_with_its_static_files(site: Stranger) -> None:
-    context = ssl.create_default_context(cafile=str(site.draft / "certificates" / "ca.pem"))
-    context.check_hostname = False
+    authority = str(site.draft / "certificates" / "ca.pem")
     for path, holds in (("/", b"<title>"), ("/static/shop/site.css", b"{"), ("/healthz", b'"ok"')):
-        request = urllib.request.Request(site.lab.url(43, "https") + path, headers={"Host": "ocpizza.test"})
-        with urllib.request.urlopen(request, context=context, timeout=10) as answer:  # noqa: S310 - the lab's own
-            assert holds in answer.read(), path
+        answer = answers.ask(site.lab.url(43, "https"), "ocpizza.test", path, 10, authority)
+        assert (answer.status, holds in answer.body) == (200, True), path
 
 
 def test_a_second_run_changes_nothing(site: Stranger) -> None:

@@ -18,6 +18,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.task import Task
 
 from ansible_collections.ocpizza.cutover.plugins.action.folder_archive import ActionModule
+from ansible_collections.ocpizza.cutover.plugins.module_utils import folder_archive as packing
 from ansible_collections.ocpizza.cutover.plugins.module_utils import release_archive
 from ansible_collections.ocpizza.cutover.plugins.modules import folder_archive
 from tests.unit.plugins.fakes import run_module
@@ -86,6 +87,11 @@ def test_what_the_process_runs_in_says_what_is_required(
     assert found["requirements"] == "environment"
     (shop / "requirements.txt").write_text("Django>4\n")
     assert read(monkeypatch, shop, pid=7)["requirements"] == "folder"
+
+
+def test_a_command_without_a_virtual_environment_requires_nothing_that_is_known(shop: Path) -> None:
+    assert packing.requirements(["/usr/bin/python3", "/usr/bin/gunicorn"]) == ""
+    assert packing.installed(str(shop / "venv")) == [("Django", "4.2.30"), ("gunicorn", "23.0.0")]
 
 
 def test_the_role_that_deploys_it_takes_the_archive(
