@@ -7,16 +7,20 @@ What is written by hand is what the draft asks for: the new servers' addresses a
 other, in this order. KEEP=1 leaves the lab up.
 """
 
+# ruff: noqa: S608 - the statements are constants of this file, and an address
+
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -47,8 +51,8 @@ class Stranger(Site):
         address = {"ansible_host": ADDRESS, "ansible_port": port, "ansible_user": "admin", "ansible_become": True}
         return address | {"ansible_python_interpreter": "/usr/bin/python3"}
 
-    def play(self, inventory: Path, *arguments: str) -> str:
-        """Run a playbook that must pass and warns of nothing."""
+    def play(self, inventory: Path, *arguments: str, fails: bool = False) -> str:
+        """Run a playbook that must pass, or fail, and warns of nothing."""
         command = ["ansible-playbook", "-i", str(inventory), *arguments]
         environment = self.environment | self.key
         environment.pop("CUTOVER_RUN_DIR")
@@ -57,7 +61,7 @@ class Stranger(Site):
         )
         output = done.stdout + done.stderr
         (self.out / "last.log").write_text(output)
-        assert done.returncode == 0, output[-5000:]
+        assert bool(done.returncode) == fails, output[-5000:]
         assert "[WARNING]" not in output, output[-3000:]
         return output
 
@@ -140,8 +144,111 @@ def fill(site: Stranger) -> None:
         site.shell(name, pip)
 
 
-def test_the_site_moves_with_what_was_drafted(site: Stranger) -> None:
+PHASES = ("discover", "check", "backup", "prepare", "replicate", "verify")
+HTTP = "/etc/nginx/conf.d/planted.conf"
+CERTIFICATE = "/etc/ssl/cutover/web-server"
+ASIDE = "SET sql_log_bin = 0; CREATE TABLE cutover_ocpizza.aside AS SELECT * FROM cutover_ocpizza.fence;"
+OPEN = "DELETE FROM cutover_ocpizza.fence;"
+CLOSE = "INSERT INTO cutover_ocpizza.fence SELECT * FROM cutover_ocpizza.aside; DROP TABLE cutover_ocpizza.aside;"
+
+
+def nginx(directive: str) -> str:
+    return f"echo {shlex.quote(directive)} | sudo tee {HTTP} && sudo systemctl reload nginx"
+
+
+def mariadb(statements: str) -> str:
+    return f"sudo mariadb ocpizza -e {shlex.quote(statements)}"
+
+
+class Planted(NamedTuple):
+    """A difference: what makes it on which machine, what takes it away, and what is to be said of it."""
+
+    machine: str
+    plant: str
+    remove: str
+    said: str
+
+
+PLANTED = {
+    "page": Planted(
+        "web1",
+        nginx("sub_filter '<title>' '<title>Another ';"),
+        f"sudo rm {HTTP}; sudo systemctl reload nginx",
+        r"The sides answer differently: /: title",
+    ),
+    "header": Planted(
+        "web1",
+        nginx("proxy_hide_header X-Content-Type-Options;"),
+        f"sudo rm {HTTP}; sudo systemctl reload nginx",
+        r"The sides answer differently: /: .*x-content-type-options",
+    ),
+    "row": Planted(
+        "db",
+        mariadb(f"{ASIDE} {OPEN} UPDATE rank SET name = CONCAT(name, '!') ORDER BY id LIMIT 1; {CLOSE}"),
+        mariadb(f"{ASIDE} {OPEN} UPDATE rank SET name = TRIM(TRAILING '!' FROM name) ORDER BY id LIMIT 1; {CLOSE}"),
+        r"The sides are not proven equal.*rank",
+    ),
+    "grant": Planted(
+        "db",
+        mariadb("SET sql_log_bin = 0; REVOKE DELETE ON ocpizza.* FROM ocpizza@localhost"),
+        mariadb("SET sql_log_bin = 0; GRANT DELETE ON ocpizza.* TO ocpizza@localhost"),
+        r"are not on the target as they are on the source: .*ocpizza@localhost.*",
+    ),
+    "certificate": Planted(
+        "web1",
+        f"sudo cp -a {CERTIFICATE}.pem {CERTIFICATE}.key /root; sudo openssl req -x509 -newkey rsa:2048 -nodes "
+        f"-days 90 -subj /CN=ocpizza.test -addext subjectAltName=DNS:ocpizza.test,DNS:www.ocpizza.test "
+        f"-keyout {CERTIFICATE}.key -out {CERTIFICATE}.pem && sudo systemctl reload nginx",
+        f"sudo cp -a /root/web-server.pem /root/web-server.key {Path(CERTIFICATE).parent}; sudo systemctl reload nginx",
+        r"The target's certificates do not do for all of the site's domains: .*ocpizza.test",
+    ),
+}
+
+
+def test_the_phases_up_to_the_proof_pass(site: Stranger) -> None:
     fill(site)
+    for phase in PHASES:
+        site.play(site.draft, f"{phase}.yml")
+
+
+@pytest.mark.parametrize("what", list(PLANTED))
+def test_a_planted_difference_is_found(site: Stranger, what: str) -> None:
+    planted = PLANTED[what]
+    site.shell(planted.machine, planted.plant)
+    try:
+        output = site.play(site.draft, "verify.yml", fails=True)
+    finally:
+        site.shell(planted.machine, planted.remove)
+    assert re.search(planted.said, " ".join(output.split())), output[-4000:]
+
+
+def test_a_planted_cron_job_is_found(site: Stranger) -> None:
+    site.shell("old", "echo '7 4 * * * root /usr/local/bin/bills' | sudo tee /etc/cron.d/bills")
+    try:
+        site.play(site.draft, "discover.yml")
+    finally:
+        site.shell("old", "sudo rm /etc/cron.d/bills")
+    since = json.loads((site.draft / "run" / "ocpizza" / "survey" / "report.json").read_text())["since"]
+    assert {"kind": "job", "what": "new", "text": "/etc/cron.d/bills 7 4 * * * root /usr/local/bin/bills"} in since[
+        "changes"
+    ]
+
+
+def test_the_address_of_the_old_server_in_a_row_stops_the_check(site: Stranger) -> None:
+    address = site.shell("old", "hostname -I").split()[0]
+    site.sql("old", f"UPDATE rank SET name = 'http://{address}/' ORDER BY id LIMIT 1;")
+    try:
+        output = site.play(site.draft, "check.yml", fails=True)
+    finally:
+        site.sql("old", "UPDATE rank SET name = 'Apprentice' ORDER BY id LIMIT 1;")
+    assert "[address.hard_coded]" in output
+    assert "mariadb ocpizza.rank.name" in output
+    site.play(site.draft, "check.yml")
+    since = json.loads((site.draft / "run" / "ocpizza" / "findings.json").read_text())["since"]
+    assert since["gone"] == ["address.hard_coded"]
+
+
+def test_the_site_moves_with_what_was_drafted(site: Stranger) -> None:
     with running_traffic(site.lab, site.out, RATE) as traffic:
         site.play(site.draft, "migrate.yml")
         control_traffic(site.out, RATE, stop=True)
