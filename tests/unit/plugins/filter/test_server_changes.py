@@ -12,6 +12,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.ocpizza.cutover.plugins.filter.server_changes import FilterModule
+from ansible_collections.ocpizza.cutover.plugins.module_utils import server_changes
 
 CHANGES = FilterModule().filters()["server_changes"]
 VHOST = {
@@ -57,7 +58,7 @@ READ: dict[str, Any] = {
 
 
 def test_the_same_twice() -> None:
-    assert CHANGES(READ, READ) == []
+    assert CHANGES(READ, READ) == server_changes.changes(READ, READ) == []
     moved = copy.deepcopy(READ)
     moved["jobs"][0]["source"] = "/etc/cron.d/shop:9"
     assert CHANGES(moved, READ) == []
