@@ -130,7 +130,7 @@ for name in sys.argv[1:]:
         importlib.import_module("ansible_collections.ocpizza.cutover.plugins." + name)
     except Exception as error:
         broken.append("{0}: {1!r}".format(name, error))
-sys.exit("\\n".join(broken))
+sys.exit("\\n".join(broken) or 0)
 """
 
 
