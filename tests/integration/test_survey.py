@@ -274,3 +274,9 @@ def test_a_second_run_changes_nothing(site: Stranger) -> None:
     recap = output[output.rindex("PLAY RECAP") :]
     assert "changed=0" in recap
     assert not [line for line in recap.splitlines() if "changed=" in line and "changed=0" not in line], recap
+
+
+def test_watch_tells_who_still_comes_and_why(site: Stranger) -> None:
+    output = " ".join(site.play(site.draft, "watch.yml").split())
+    assert re.search(r"[1-9]\d* requests of people through the source since 1d", output), output[-3000:]
+    assert "They come because the names lead to the source" in output
