@@ -17,6 +17,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +41,8 @@ class Stranger(Site):
 
     def __init__(self, lab: Lab, out: Path) -> None:
         super().__init__(lab, out)
-        known = f"-o UserKnownHostsFile={lab.ssh}/known_hosts -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
-        self.key = {"ANSIBLE_PRIVATE_KEY_FILE": str(lab.ssh / "id_ed25519"), "ANSIBLE_SSH_COMMON_ARGS": known}
+        self.known = f"-o UserKnownHostsFile={lab.ssh}/known_hosts -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
+        self.key = {"ANSIBLE_PRIVATE_KEY_FILE": str(lab.ssh / "id_ed25519"), "ANSIBLE_SSH_COMMON_ARGS": self.known}
         self.folder = out / "survey" / "old"
         self.draft = self.folder / "sites" / "ocpizza"
 
@@ -280,3 +281,28 @@ def test_watch_tells_who_still_comes_and_why(site: Stranger) -> None:
     output = " ".join(site.play(site.draft, "watch.yml").split())
     assert re.search(r"[1-9]\d* requests of people through the source since 1d", output), output[-3000:]
     assert "They come because the names lead to the source" in output
+
+
+def test_the_servers_are_as_the_roles_should_have_made_them(site: Stranger) -> None:
+    def verify() -> tuple[int, str]:
+        command = [sys.executable, "-m", "pytest", "tests/verify", "-q", "-p", "no:cacheprovider"]
+        environment = site.environment | site.key | {"INVENTORY": str(site.draft)}
+        arguments = {"ansible_ssh_private_key_file": site.lab.ssh / "id_ed25519"}
+        (site.draft / "group_vars" / "all" / "reached.yml").write_text(
+            json.dumps(
+                {name: str(value) for name, value in arguments.items()} | {"ansible_ssh_common_args": site.known}
+            )
+        )
+        done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    status, output = verify()
+    assert status == 0, output[-4000:]
+    assert " passed" in output
+    site.shell("web1", "sudo systemctl stop nginx")
+    try:
+        status, output = verify()
+    finally:
+        site.shell("web1", "sudo systemctl start nginx")
+    assert status == 1
+    assert "nginx does not run" in output
