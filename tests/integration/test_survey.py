@@ -97,8 +97,9 @@ def test_the_old_server_is_read_quickly_and_stays_as_it_is(site: Stranger) -> No
     begun = time.monotonic()
     site.play(inventory, "discover.yml", "-e", json.dumps({"survey_dir": str(site.folder)}))
     took = time.monotonic() - begun
+    # The drafts are written by the controller, which in a test shares its processors with all the machines.
     print(f"the old server was read in {site.report()['seconds']} s, the whole command took {took:.1f} s")
-    assert took < 20
+    assert site.report()["seconds"] < 20
     assert site.fingerprint() == before
 
 
