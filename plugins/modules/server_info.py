@@ -40,7 +40,8 @@ system:
 packages:
   description: >-
     C(installed) versions by name, C(broken) ones that dpkg has not finished with, C(foreign) ones with whose they are,
-    configuration files below /etc that are C(changed) or C(gone), files there that are the server's C(own), and of these the C(stamps), size and time.
+    configuration files below /etc that are C(changed) or C(gone), files there that are the server's C(own), and of
+    these the C(stamps), size and time.
   type: dict
   returned: success
 vhosts:
