@@ -32,7 +32,7 @@ SELECT json_build_array(format('%I.%I', n.nspname, c.relname), a.attname)"""
     )
     + """   AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
    AND a.atttypid::regtype::text ~ '^(text|character|json|xml|inet|cidr|citext|"char")'
- ORDER BY pg_catalog.pg_relation_size(c.oid), 1;
+ ORDER BY pg_catalog.pg_relation_size(c.oid), n.nspname, c.relname, a.attnum;
 """
 )
 
@@ -151,25 +151,25 @@ def _expressions(texts: Sequence[str]) -> List[Tuple[str, str]]:
 
 
 def search(engine: str, database: str, table: str, columns: Sequence[str], texts: Sequence[str], seconds: float) -> str:
-    """The first row of a table that has one of the texts in one of the columns: for each column whether it has."""
+    """For each column of a table whether any row has one of the texts there."""
     postgresql = engine == "postgresql"
     literal = client_postgresql.literal if postgresql else database_facts.literal
     tests = []
     for column in columns:
         name = quote_postgresql(column) + "::text" if postgresql else quote_mysql(column)
         operator = "~" if postgresql else "REGEXP"
-        each = [
+        alike = [
             "{0} LIKE {1} AND {0} {2} {3}".format(name, literal(like), operator, literal(word))
             for like, word in _expressions(texts)
         ]
-        tests.append("COALESCE({0}, {1})".format(" OR ".join(each), "false" if postgresql else "0"))
+        tests.append("COALESCE({0}, {1})".format(" OR ".join(alike), "false" if postgresql else "0"))
     condition = " OR ".join(tests)
+    each = ", ".join("{0}({1})".format("bool_or" if postgresql else "MAX", test) for test in tests)
     if postgresql:
-        select = "SELECT json_build_array({0}) FROM {1} WHERE {2} LIMIT 1;"
         limit = "SET statement_timeout = {0};\n".format(int(seconds * 1000))
-        return limit + select.format(", ".join(tests), table, condition)
+        return limit + "SELECT json_build_array({0}) FROM {1} WHERE {2};".format(each, table, condition)
     where = "{0}.{1}".format(quote_mysql(database), quote_mysql(table))
-    rows = "JSON_ARRAY({0}) FROM {1} WHERE {2} LIMIT 1".format(", ".join(tests), where, condition)
+    rows = "JSON_ARRAY({0}) FROM {1} WHERE {2}".format(each, where, condition)
     if engine == "mysql":
         return "SELECT /*+ MAX_EXECUTION_TIME({0}) */ {1}".format(int(seconds * 1000), rows)
     return "SET STATEMENT max_statement_time={0:.1f} FOR SELECT {1}".format(seconds, rows)

@@ -102,7 +102,7 @@ class Server:
             return 0, "".join(json.dumps(row) + "\n" for row in rows), ""
         if "broken" in data:
             return 1, "", "ERROR:  canceling statement due to statement timeout"
-        return 0, "[false, true]\n" if "setting" in data else "", ""
+        return 0, "[false, true]\n" if "setting" in data else "[null]\n", ""
 
 
 @pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
