@@ -21,6 +21,10 @@ options:
     description: What the module returned.
     type: dict
     required: true
+  brought:
+    description: >-
+      What became of each archive of a site, by C(site/archive), as M(ocpizza.cutover.folder_archive) returns it.
+    type: dict
 """
 
 EXAMPLES = r"""

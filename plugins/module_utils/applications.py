@@ -21,6 +21,10 @@ SETTINGS = re.compile(
 ENTRY = re.compile(
     r"^\s*(?:export\s+|define\(\s*)?[\"'$]*(?P<name>[A-Za-z_][\w.\[\]\"']*?)[\"'\]]*\s*(?:=>|=|:|,)\s*(?P<value>\S.*)$"
 )
+# A setting that says where its value is to be had.
+ELSEWHERE = re.compile(
+    r"(os\.)?(environ(\.get)?|getenv)[\[(]\s*[\"']\w+[\"']\s*[\])]+[,;]?\s*(#.*)?$|\$\{?\w+\}?[\"']?$|process\.env\.\w+[,;]?$"
+)
 DATABASE_NAME = re.compile(r"(?i)(^|_)(db|database|name|dbname|db_name|mysql_database|postgres_db)$")
 URL = re.compile(r"\b(?:mysql|mariadb|postgres(?:ql)?|mysql2|pgsql)(?:\+\w+)?://[^/\s]*/(?P<name>[\w.-]+)")
 SKIP = {
@@ -106,6 +110,8 @@ def scan(text: str, path: str) -> Tuple[List[str], List[str]]:
     secrets, databases = [], []
     for number, name, value in entries(text):
         plain = re.match(r"[\"']?([\w.-]+)[\"']?\s*[,;)]*\s*(#.*|//.*)?$", value)
+        if ELSEWHERE.match(value):
+            continue
         if is_secret(name, value):
             secrets.append("{0}:{1}: {2}".format(path, number, name))
         elif DATABASE_NAME.search(name) and plain:

@@ -7,7 +7,12 @@ import ipaddress
 import re
 from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import findings_databases, findings_way, findings_web
+from ansible_collections.ocpizza.cutover.plugins.module_utils import (
+    findings_databases,
+    findings_server,
+    findings_way,
+    findings_web,
+)
 from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import (
     INHIBITOR,
     SEVERITIES,
@@ -29,8 +34,9 @@ def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
 
     ``facts`` has ``site`` (name, domains, engines with their databases, upstream, addresses by host, target_address,
     database_address, ``space``: for source and target the paths with the engines that need room there), ``source``
-    (what discovery found) and ``targets`` (host to what host_info told, with ``groups`` and, for databases,
-    ``databases`` by engine and ``planned``, what the inventory wants of the server). ``way`` is what was seen of the
+    (what discovery found, C(server) of it what server_info told) and ``targets`` (host to what host_info told, with
+    ``groups`` and, for databases, ``databases`` by engine and ``planned``, what the inventory wants of the server).
+    ``way`` is what was seen of the
     address that is to move, where one is.
     """
     found = []  # type: List[Finding]
@@ -41,6 +47,7 @@ def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
         findings_databases.decide,
         findings_web.decide,
         findings_way.decide,
+        findings_server.decide,
         _valve,
         _space,
         _clocks,
@@ -70,6 +77,29 @@ def describe(finding: Finding) -> str:
     return "{0} [{1}]{2}: {3} Remedy: {4}".format(
         finding.title, finding.key, " (waived)" if finding.waived else "", finding.reason, finding.remedy
     )
+
+
+def compare(earlier: Sequence[Dict[str, Any]], later: Sequence[Dict[str, Any]]) -> Dict[str, List[str]]:
+    """What a later run found that an earlier one did not, what it did not any more, and what it found otherwise."""
+    before, after = _by_key(earlier), _by_key(later)
+    return {
+        "new": sorted(set(after) - set(before)),
+        "gone": sorted(set(before) - set(after)),
+        "changed": sorted(key for key in set(before) & set(after) if before[key] != after[key]),
+    }
+
+
+def tell(compared: Dict[str, List[str]], time: str) -> str:
+    """What has changed since an earlier run as one sentence."""
+    parts = ["{0}: {1}".format(kind, ", ".join(keys)) for kind, keys in sorted(compared.items()) if keys]
+    return "since the check of {0}: {1}".format(time, "; ".join(parts) or "nothing has changed")
+
+
+def _by_key(found: Sequence[Dict[str, Any]]) -> Dict[str, List[str]]:
+    reasons = {}  # type: Dict[str, List[str]]
+    for one in found:
+        reasons.setdefault(str(one.get("key")), []).append(str(one.get("reason")))
+    return {key: sorted(texts) for key, texts in reasons.items()}
 
 
 def standing(findings: Sequence[Finding]) -> List[Finding]:

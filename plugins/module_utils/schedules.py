@@ -124,9 +124,25 @@ def parse_crontab(text: str, path: str, user: str, now: datetime.datetime) -> Tu
     return jobs, broken
 
 
+def _blocks(text: str) -> List[Dict[str, str]]:
+    """The units of C(systemctl show)."""
+    return [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
+
+
+def add_services(timers: Sequence[Dict[str, Any]], text: str) -> None:
+    """Tell each timer the user and the command of its service, of what C(systemctl show) says of these."""
+    services = {block["Id"]: block for block in _blocks(text) if block.get("Id")}
+    for timer in timers:
+        block = services.get(timer["unit"], {})
+        commands = re.findall(r"argv\[\]=(.*?) ;", block.get("ExecStart", ""))
+        if commands:
+            timer.update(user=block.get("User") or "root", command=" ; ".join(commands))
+            timer["dump"] = timer["dump"] or bool(DUMPS.search(timer["command"]))
+
+
 def parse_timers(text: str, now: datetime.datetime, uptime: float) -> List[Dict[str, Any]]:
     """The timers of C(systemctl show) that there are; C(next) is empty for one that is not started."""
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
+    blocks = _blocks(text)
     return [
         {
             "kind": "timer",
@@ -134,6 +150,7 @@ def parse_timers(text: str, now: datetime.datetime, uptime: float) -> List[Dict[
             "schedule": ", ".join(re.findall(r"(On\w+=[^;}]+?) ;", _schedule(block))),
             "user": "",
             "command": block.get("Unit", ""),
+            "unit": block.get("Unit", ""),
             "next": _next_elapse(block, now, uptime),
             "dump": bool(DUMPS.search(block.get("Unit", "") + " " + block["Id"])),
         }

@@ -6,7 +6,7 @@
 import hashlib
 import os
 import re
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 # The last day on which security fixes come, with the long-term support that costs nothing.
 ENDS = {
@@ -51,8 +51,13 @@ def release(text: str) -> Dict[str, str]:
     """The distribution of /etc/os-release, and when its support ends; '' where that is not known here."""
     values = dict(re.findall(r'^(\w+)="?(.*?)"?$', text, re.MULTILINE))
     name, version = values.get("ID", "unknown"), values.get("VERSION_ID", "")
-    end = ENDS.get(name + " " + version) or ENDS.get(name + " " + version.split(".")[0], "")
+    end = end_of_life(name, version)
     return {"name": name, "version": version, "title": values.get("PRETTY_NAME", name), "end_of_life": end}
+
+
+def end_of_life(name: str, version: str) -> str:
+    """The last day of security fixes of a distribution's release; '' where that is not known here."""
+    return ENDS.get(name + " " + version) or ENDS.get(name + " " + version.split(".", maxsplit=1)[0], "")
 
 
 def parse_policy(text: str) -> Tuple[Dict[str, List[str]], Set[str]]:
@@ -142,6 +147,18 @@ def own_files(root: str, packaged: Set[str]) -> List[str]:
             if path not in packaged and not MADE.match(path) and not os.path.islink(path):
                 found.append(path)
     return sorted(found)
+
+
+def stamps(paths: Sequence[str]) -> Dict[str, str]:
+    """Size and time of change of each file: no checksum, by which what is secret in a short file could be guessed."""
+    found = {}
+    for path in paths:
+        try:
+            state = os.stat(path)
+        except OSError:
+            continue
+        found[path] = "{0} {1}".format(state.st_size, int(state.st_mtime))
+    return found
 
 
 def packaged_files(folder: str, below: str) -> Set[str]:

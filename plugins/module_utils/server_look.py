@@ -111,7 +111,8 @@ class Look:
             self.not_read.append(
                 "which packages are foreign and which files of /etc differ: this is known with dpkg only"
             )
-            return {"installed": _installed(listed), "foreign": {}, "changed": [], "gone": [], "own": []}
+            nothing: Dict[str, Any] = {"foreign": {}, "changed": [], "gone": [], "own": [], "stamps": {}, "broken": []}
+            return dict(nothing, installed=_installed(listed))
         installed = _installed(listed)
         sources, every = server_facts.parse_policy(self.ask("origins", "apt-cache", "policy", *sorted(installed)))
         foreign = {}
@@ -128,7 +129,8 @@ class Look:
         self.not_read += unread
         packaged = server_facts.packaged_files("/var/lib/dpkg/info", "/etc/") | set(known)
         own = server_facts.own_files("/etc", packaged)
-        return {"installed": installed, "foreign": foreign, "changed": changed, "gone": gone, "own": own}
+        found = {"installed": installed, "foreign": foreign, "changed": changed, "gone": gone, "own": own}
+        return dict(found, stamps=server_facts.stamps(own + changed), broken=_broken(listed))
 
     def vhosts(self) -> List[Dict[str, Any]]:
         """The virtual hosts of Apache and nginx."""
@@ -193,7 +195,12 @@ class Look:
         timers = self.optional("systemctl", "show", "*.timer", TIMER)
         if timers is None:
             self.not_read.append("timers: systemctl does not answer")
-        return found + schedules.parse_timers(timers or "", now, time.monotonic())
+        parsed = schedules.parse_timers(timers or "", now, time.monotonic())
+        units = sorted({timer["unit"] for timer in parsed if timer["unit"]})
+        if units:
+            services = self.ask("what timers start", "systemctl", "show", "--property=Id,User,ExecStart", *units)
+            schedules.add_services(parsed, services)
+        return found + parsed
 
     def databases(self) -> List[Dict[str, Any]]:
         """Database servers that run, by engine."""
@@ -219,7 +226,21 @@ class Look:
 
 def _installed(listed: str) -> Dict[str, str]:
     rows = [line.split("\t") for line in listed.splitlines()]
-    return {row[1]: row[2] for row in rows if len(row) == 3 and row[0].startswith("ii")}
+    # The second letter is how it is, the first how it is wanted: one that is held back is there as well.
+    return {row[1]: row[2] for row in rows if len(row) == 3 and row[0][1:2] == "i"}
+
+
+def _broken(listed: str) -> List[str]:
+    """Packages that dpkg has begun with and not finished."""
+    states = {
+        "U": "only unpacked",
+        "F": "half configured",
+        "H": "half installed",
+        "W": "awaits others",
+        "t": "awaits others",
+    }
+    rows = [line.split("\t") for line in listed.splitlines()]
+    return ["{0}: {1}".format(row[1], states[row[0][1]]) for row in rows if len(row) == 3 and row[0][1:2] in states]
 
 
 def _text(path: str) -> str:

@@ -4,7 +4,7 @@
 """What is known of each site of a server that was read, in the form in which a migration wants it."""
 
 import re
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 Found = Dict[str, Any]
 HERE = ("localhost", "127.0.0.1", "::1")
@@ -13,6 +13,9 @@ UNFILLED = "CHANGE-ME"
 PRIVILEGES = "SELECT,INSERT,UPDATE,DELETE,CREATE,ALTER,DROP,INDEX,REFERENCES"
 # The role gunicorn sets them by itself.
 BY_ROLE = ("MEDIA_ROOT", "STATIC_ROOT")
+# What people have put there comes with the site's data, not with its code.
+MEDIA = re.compile(r"media|upload", re.IGNORECASE)
+CODE = "code.tar.gz"
 
 
 def harmless(value: Any) -> Any:
@@ -26,8 +29,11 @@ def harmless(value: Any) -> Any:
     return value
 
 
-def drafts(found: Found) -> Dict[str, List[Found]]:
-    """C(sites) that can be moved, each with its variables and what is open, and C(others) with the reason."""
+def drafts(found: Found, brought: Optional[Dict[str, Found]] = None) -> Dict[str, List[Found]]:
+    """C(sites) that can be moved, each with its variables and what is open, and C(others) with the reason.
+
+    ``brought`` is what became of the C(archives) of each site, by name of the site and of the archive.
+    """
     found = harmless(found)
     sites: List[Found] = []
     others: List[Found] = []
@@ -42,6 +48,7 @@ def drafts(found: Found) -> Dict[str, List[Found]]:
         site = _site(application, vhosts, domains, [site["name"] for site in sites])
         site["number"] = number
         site["open"] += ["{0}: name each domain of it that is used in site_domains".format(one) for one in wildcards]
+        _add_archives(site, application, vhosts, brought or {})
         _add_databases(site, application, found["databases"])
         sites.append(site)
     for site in sites:
@@ -86,8 +93,6 @@ def _site(application: Found, vhosts: Sequence[Found], domains: List[str], taken
         site["open"].append("both Apache and nginx pass requests on to it; the switchover holds them at one")
     paths = [path for vhost in vhosts for path in (*vhost["aliases"], *vhost["excluded"])]
     site["prefixes"] = sorted({"/" + path.strip("/") + "/" for path in paths if re.match(r"/[\w./-]+\Z", path)})
-    text = "{0}: its files do not come along; nginx_sites can unpack an archive of them"
-    site["open"] += [text.format(prefix) for prefix in site["prefixes"]]
     repository, options = application["repository"], application["options"]
     site["application"] = {
         "source": repository.get("address") or UNFILLED,
@@ -113,10 +118,63 @@ def _site(application: Found, vhosts: Sequence[Found], domains: List[str], taken
             site["open"].append("{0}: its value was not read, for it may be a secret".format(name))
         elif value in HERE:
             site["open"].append("{0} is {1}: what is there does not come along".format(name, value))
-    for what in ("source", "wsgi"):
-        if site["application"][what] == UNFILLED:
-            site["open"].append("gunicorn_{0}: it cannot be told from the server".format(what))
+    if site["application"]["wsgi"] == UNFILLED:
+        site["open"].append("gunicorn_wsgi: it cannot be told from the server")
     return site
+
+
+def _folder_of(prefix: str, vhosts: Sequence[Found]) -> str:
+    """The folder from which the web server answers below a path; nothing where it is not known."""
+    for vhost in vhosts:
+        for path, folder in vhost["aliases"].items():
+            if path.strip("/") == prefix.strip("/") and folder.startswith("/"):
+                return str(folder)
+    roots = {vhost["document_root"] for vhost in vhosts if prefix in vhost["excluded"] and vhost.get("document_root")}
+    return roots.pop().rstrip("/") + prefix if len(roots) == 1 else ""
+
+
+def _add_archives(site: Found, application: Found, vhosts: Sequence[Found], brought: Dict[str, Found]) -> None:
+    """C(archives) that hold the code and the files, C(static) with those that were brought, and what stays open."""
+    settings = application["settings"]
+    uploads = {name: settings.get(name, "").rstrip("/") for name in BY_ROLE}
+    site["archives"], site["static"] = [], []
+    folder = application.get("folder", "")
+    if site["application"]["source"] == UNFILLED and folder not in ("", "/", UNFILLED):
+        # Files with secrets are brought by whoever may read these.
+        secret = sorted({text.split(":")[0] for text in site["elsewhere"] if text.startswith(folder + "/")})
+        kept = [path for path in uploads.values() if path.startswith(folder + "/")]
+        code = {"file": CODE, "folder": folder, "below": "", "pid": application["pid"], "without": secret + kept}
+        site["archives"].append(code)
+        came = brought.get("{0}/{1}".format(site["name"], CODE))
+        if came is not None and not came["problem"]:
+            site["application"]["source"] = "{{ inventory_dir }}/files/" + CODE
+            site["open"] += ["{0}: add it to files/{1}, it holds secrets".format(path, CODE) for path in secret]
+            if not came["requirements"]:
+                site["open"].append("gunicorn_requirements: no file and no virtual environment says what it needs")
+        elif came is not None:
+            site["open"].append("gunicorn_source: {0}".format(came["problem"]))
+    if site["application"]["source"] == UNFILLED:
+        site["open"].append("gunicorn_source: it cannot be told from the server")
+    for prefix in site["prefixes"]:
+        folder, name = _folder_of(prefix, vhosts), prefix.strip("/").replace("/", "-")
+        one = {
+            "prefix": prefix,
+            "archive": "",
+            "media": bool(MEDIA.search(prefix)) or folder.rstrip("/") == uploads["MEDIA_ROOT"],
+        }
+        site["static"].append(one)
+        file = name + ".tar.gz"
+        if folder and UNFILLED not in folder and not one["media"]:
+            site["archives"].append({"file": file, "folder": folder, "below": name, "pid": 0, "without": []})
+            came = brought.get("{0}/{1}".format(site["name"], file))
+            if came is not None and not came["problem"]:
+                one.update(archive="{{ inventory_dir }}/files/" + file, below=name)
+                continue
+            if came is not None:
+                site["open"].append("{0}: {1}".format(prefix, came["problem"]))
+        site["open"].append(
+            "{0}: its files do not come along; nginx_sites can unpack an archive of them".format(prefix)
+        )
 
 
 def _variable(name: str) -> str:

@@ -70,6 +70,17 @@ options:
     description: How many clients are listed.
     type: int
     default: 20
+  wait:
+    description:
+      - Seconds to wait until no person has come for as long as O(since) says, which must be a span then. The logs are
+        read again and again; where the time is over, or they cannot be read, the module fails and says what it waited
+        for.
+    type: float
+    default: 0
+  pause:
+    description: Seconds between two looks.
+    type: float
+    default: 10
 """
 
 EXAMPLES = r"""
@@ -81,6 +92,12 @@ EXAMPLES = r"""
     moved: "2026-11-23T08:00:00+01:00"
     health_paths: [/healthz]
   register: old_visits
+
+- name: Wait until nobody has come for a quarter of an hour
+  ocpizza.cutover.access_log_info:
+    logs: ["/var/log/apache2/shop-access.log*"]
+    since: 15m
+    wait: 7200
 
 - name: Refuse to go on while somebody comes
   ansible.builtin.assert:
@@ -201,6 +218,43 @@ def problems(files, none, since):
     return texts
 
 
+def look(params, now):
+    """One look at the logs."""
+    since = access_log.parse_since(params["since"], now)
+    moved = access_log.parse_since(params["moved"], now) if params["moved"] else None
+    rules = access_count.Rules(params["own"], params["health_paths"], params["bots"])
+    tally = access_count.Tally(params["names"], since, moved, rules)
+    paths, none = log_files.expand(params["logs"])
+    files = [read_log(path, params["format"], tally) for path in paths]
+    not_checked = problems(files, none, since)
+    last = tally.last["people"]
+    return {
+        "changed": False,
+        "requests": tally.requests,
+        "last": {kind: access_count.iso(seconds) for kind, seconds in tally.last.items()},
+        "quiet": now - (since if last is None else last),
+        "clients": tally.by_client(params["most"]),
+        "clients_total": len(tally.clients),
+        "pinned": tally.pinned(params["most"]),
+        "pinned_total": len(tally.pinned(len(tally.clients))),
+        "files": files,
+        "not_checked": not_checked,
+        "complete": not not_checked,
+    }
+
+
+def waited_for(params, found):
+    """What was waited for in vain."""
+    who = [one["client"] for one in found["clients"] if one["kind"] == "people"]
+    seen = list(found["not_checked"])
+    if who:
+        text = "{0} requests of people, the last at {1}, from {2}"
+        seen.insert(0, text.format(found["requests"]["people"], found["last"]["people"], ", ".join(who[:5])))
+    return "Waited {0:g} s until nobody had come to {1} for {2}, in vain: {3}".format(
+        params["wait"], ", ".join(params["names"]) or "any site", params["since"], "; ".join(seen)
+    )
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -213,35 +267,26 @@ def main():
             "health_paths": {"type": "list", "elements": "str", "default": []},
             "bots": {"type": "list", "elements": "str", "default": []},
             "most": {"type": "int", "default": 20},
+            "wait": {"type": "float", "default": 0.0},
+            "pause": {"type": "float", "default": 10.0},
         },
         supports_check_mode=True,
     )
-    params, now = module.params, time.time()
+    params, begun = module.params, time.monotonic()
+    if params["wait"] > 0 and not access_log.AGE.match(params["since"].strip()):
+        module.fail_json(msg="since is '{0}': to wait, it must be a span such as 15m".format(params["since"]))
     try:
         access_log.Parser(params["format"])
-        since = access_log.parse_since(params["since"], now)
-        moved = access_log.parse_since(params["moved"], now) if params["moved"] else None
-        rules = access_count.Rules(params["own"], params["health_paths"], params["bots"])
+        found = look(params, time.time())
+        while params["wait"] > 0 and (found["requests"]["people"] or not found["complete"]):
+            left = params["wait"] - (time.monotonic() - begun)
+            if left <= 0:
+                module.fail_json(msg=waited_for(params, found), **found)
+            time.sleep(min(max(params["pause"], 0.05), left))
+            found = look(params, time.time())
     except (ValueError, re.error) as error:
         module.fail_json(msg=str(error))
-    tally = access_count.Tally(params["names"], since, moved, rules)
-    paths, none = log_files.expand(params["logs"])
-    files = [read_log(path, params["format"], tally) for path in paths]
-    not_checked = problems(files, none, since)
-    last = tally.last["people"]
-    module.exit_json(
-        changed=False,
-        requests=tally.requests,
-        last={kind: access_count.iso(seconds) for kind, seconds in tally.last.items()},
-        quiet=now - (since if last is None else last),
-        clients=tally.by_client(params["most"]),
-        clients_total=len(tally.clients),
-        pinned=tally.pinned(params["most"]),
-        pinned_total=len(tally.pinned(len(tally.clients))),
-        files=files,
-        not_checked=not_checked,
-        complete=not not_checked,
-    )
+    module.exit_json(**found)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,10 @@ socket_proxyd:
   description: Path of systemd-socket-proxyd; empty where it is missing.
   type: str
   returned: success
+memory:
+  description: The host's memory in bytes, C(total) and C(available); 0 where it does not say.
+  type: dict
+  returned: success
 paths:
   description: >-
     For each path its size (C(used)) and the free space of its file system (C(free)), in bytes, and the number of that
@@ -114,6 +118,12 @@ def release():
     """The distribution and its version."""
     values = dict(re.findall(r'^(\w+)="?(.*?)"?$', read("/etc/os-release"), re.MULTILINE))
     return "{0} {1}".format(values.get("ID", "unknown"), values.get("VERSION_ID", "")).strip()
+
+
+def memory():
+    """What the kernel says of its memory."""
+    values = dict(re.findall(r"^(MemTotal|MemAvailable):\s*(\d+) kB", read("/proc/meminfo"), re.MULTILINE))
+    return {"total": int(values.get("MemTotal", 0)) * 1024, "available": int(values.get("MemAvailable", 0)) * 1024}
 
 
 def space(path):
@@ -193,6 +203,7 @@ def main():
         python=platform.python_version(),
         systemd=systemd_version(module),
         socket_proxyd=next((path for path in PROXYD if os.access(path, os.X_OK)), ""),
+        memory=memory(),
         paths={path: space(path) for path in module.params["paths"]},
         packages=versions(module, module.params["packages"]),
         reach={endpoint: reach(endpoint, module.params["timeout"]) for endpoint in module.params["reach"]},

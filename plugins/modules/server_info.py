@@ -39,8 +39,9 @@ system:
   returned: success
 packages:
   description: >-
-    C(installed) versions by name, C(foreign) ones with whose they are, configuration files below /etc that are
-    C(changed) or C(gone), and files there that are the server's C(own).
+    C(installed) versions by name, C(broken) ones that dpkg has not finished with, C(foreign) ones with whose they are,
+    configuration files below /etc that are C(changed) or C(gone), files there that are the server's C(own), and of
+    these the C(stamps), size and time.
   type: dict
   returned: success
 vhosts:
@@ -75,6 +76,10 @@ sites:
   type: list
   elements: dict
   returned: success
+now:
+  description: The server's clock when it was read, as the times of its jobs are told.
+  type: str
+  returned: success
 not_read:
   description: What could not be read, and why.
   type: list
@@ -86,6 +91,7 @@ seconds:
   returned: success
 """
 
+import datetime  # noqa: E402
 import os  # noqa: E402
 import time  # noqa: E402
 
@@ -120,6 +126,7 @@ def main():
         vhosts=vhosts,
         databases=databases,
         jobs=jobs,
+        now=datetime.datetime.now().strftime("%Y-%m-%dT%H:%M:%S"),
         not_read=sorted(set(not_read)),
         seconds=round(time.monotonic() - begun, 1),
     )

@@ -23,7 +23,7 @@ import testinfra
 from testinfra.host import Host
 
 HERE = Path(__file__).resolve().parent
-KINDS = ("gunicorn", "web", "mysql", "postgresql", "firewall", "backup")
+KINDS = ("gunicorn", "web", "static", "mysql", "postgresql", "firewall", "backup", "monitoring", "source")
 
 
 @cache

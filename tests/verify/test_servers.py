@@ -184,6 +184,33 @@ def test_postgresql_lets_nobody_in_by_the_network_without_tls(server: Host, post
     assert server.check_output("runuser -u postgres -- psql -XAtc %s", query) == ""
 
 
+# Whatever is served as it lies there
+
+
+def test_static_files_are_whole_and_nobodys_to_change(server: Host, static: list[str]) -> None:
+    for root in static:
+        assert server.file(root).is_symlink, f"{root} is no link to a version"
+        assert server.file(root).is_directory, f"the version of {root} is not there"
+        assert server.check_output("find -L %s -maxdepth 3 ! -user root", root) == ""
+        assert writable_by_all(server, f"{root}/") == []
+
+
+# The old server
+
+
+def test_the_old_server_holds_no_request(server: Host, source: Facts) -> None:
+    for flag in ("hold", "valve"):
+        assert not server.file(f"{source['runtime']}/{flag}").exists, f"requests are held: {source['runtime']}/{flag}"
+
+
+def test_the_old_server_comes_back_after_a_restart_as_it_is(server: Host, source: Facts) -> None:
+    state = server.file(f"{source['state']}/state.json")
+    if not state.exists or json.loads(state.content_string).get("side") != "target":
+        pytest.skip("the site lives there, or the old server was retired")
+    for unit in (f"cutover-{source['site']}-relay.service", f"cutover-{source['site']}-recovery.service"):
+        assert server.service(unit).is_enabled, f"{unit} does not start at boot"
+
+
 # Every server
 
 
@@ -191,6 +218,16 @@ def test_the_firewall_is_loaded(server: Host, firewall: bool) -> None:
     assert firewall
     is_service_up(server, "cutover-firewall")
     assert server.run("nft list table inet cutover").rc == 0
+
+
+def test_exporters_run_and_answer_no_stranger(server: Host, monitoring: Facts) -> None:
+    ports = {"node": 9100, "mysqld": 9104, "postgres": 9187, "nginx": 9113, "apache": 9117}
+    for exporter in monitoring["exporters"]:
+        is_service_up(server, f"prometheus-{exporter}-exporter")
+        found = listening(server, ports[exporter])
+        assert found, f"nobody listens on {ports[exporter]}"
+        wanted = monitoring["address"] if monitoring["tls"] else "127.0.0.1"
+        assert [address for address in found if not may_listen(address, wanted)] == []
 
 
 def test_backups_are_made_and_proven(server: Host, backup: Facts) -> None:

@@ -1,14 +1,15 @@
 """What the survey has found on the server of server.sh, and that it left that as it was."""
 
+import gzip
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 import yaml
 
 FOLDER = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "survey"
-SCENARIO = Path(__file__).parents[1]
 REPORT = json.loads((FOLDER / "report.json").read_text(encoding="utf-8"))
 
 
@@ -18,8 +19,9 @@ def application(name):
 
 
 def test_the_server_is_as_it_was(host):
-    script = (SCENARIO / "fingerprint.sh").read_text(encoding="utf-8")
-    assert host.check_output("sh -c %s", script) == host.file("/root/fingerprint").content_string.strip()
+    # Taken after the survey, before anything was planted.
+    assert host.file("/root/fingerprint.after").content_string == host.file("/root/fingerprint").content_string
+    assert len(host.file("/root/fingerprint").content_string.splitlines()) == 6
 
 
 def test_it_is_quick(host):
@@ -29,8 +31,11 @@ def test_it_is_quick(host):
 
 def test_no_secret_is_in_what_was_written(host):
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
-    assert len(files) == 9
-    assert [path for path in files if "Secret-" in path.read_text(encoding="utf-8")] == []
+    assert len(files) == 10
+    contents = {
+        path: gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for path in files
+    }
+    assert [path for path, content in contents.items() if b"Secret-" in content] == []
 
 
 def test_release_and_packages(host):
@@ -131,6 +136,37 @@ def test_what_could_not_be_read_is_listed(host, text):
 def test_the_report_needs_nothing_but_itself(host):
     page = (FOLDER / "report.html").read_text(encoding="utf-8")
     assert not [text for text in ("src=", "<link", "<script", "@import", "url(") if text in page]
+
+
+def test_the_code_without_what_is_secret(host):
+    with tarfile.open(FOLDER / "sites" / "shop" / "files" / "code.tar.gz") as archive:
+        assert archive.getnames() == ["shop.py"]
+    (shop,) = REPORT["drafts"]["sites"]
+    assert {
+        "/srv/shop/config.ini: add it to files/code.tar.gz, it holds secrets",
+        "/srv/shop/config.json: add it to files/code.tar.gz, it holds secrets",
+        "gunicorn_requirements: no file and no virtual environment says what it needs",
+        "/static/: /srv/shop/static has no file that can be read",
+    } < set(shop["open"])
+
+
+def test_what_was_planted_since(host):
+    """A cron job, a certificate, an account, a unit and a file of /etc, each told once."""
+    later = json.loads((FOLDER.parent / "later" / "report.json").read_text(encoding="utf-8"))
+    told = [" ".join((one["what"], one["kind"], one["text"])) for one in later["since"]["changes"]]
+    assert later["since"]["read"] == REPORT["read"]
+    assert [
+        text for text in told if not text.startswith("changed virtual host nginx shop.example *.shop.example on ")
+    ] == [
+        "new file /etc/cron.d/planted",
+        "changed file /etc/ssl/shop.pem",
+        "new unit planted.service",
+        "new account mariadb planted@localhost",
+        "new job /etc/cron.d/planted 5 5 * * * root /usr/local/bin/planted",
+    ]
+    (certificate,) = (text for text in told if text.startswith("changed virtual host nginx"))
+    assert certificate.count("certificate: expires ") == 1
+    assert "planted@localhost" in (FOLDER.parent / "later" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_drafted_inventory(host):

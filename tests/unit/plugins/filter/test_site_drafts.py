@@ -99,12 +99,69 @@ def test_a_site_that_can_be_moved() -> None:
     assert site["secrets"] == [{"name": "DATABASE_PASSWORD", "where": WHERE + "DATABASE_PASSWORD"}]
     assert site["elsewhere"] == ["/srv/shop/.env:1: TOKEN"]
     assert site["open"] == [
-        "/media/: its files do not come along; nginx_sites can unpack an archive of them",
-        "/static/: its files do not come along; nginx_sites can unpack an archive of them",
         "CACHE_HOST is ::1: what is there does not come along",
         "LICENCE: its value was not read, for it may be a secret",
+        "/media/: its files do not come along; nginx_sites can unpack an archive of them",
+        "/static/: its files do not come along; nginx_sites can unpack an archive of them",
         "require_tls: make it true once the application knows the authority /etc/ssl/cutover/ca.pem",
     ]
+
+
+def without_git(**more: Any) -> dict[str, Any]:
+    settings = {"MEDIA_ROOT": "/srv/shop/files", "STATIC_ROOT": "/srv/static"}
+    code = {"repository": {}, "folder": "/srv/shop", "pid": 7, "environment": [], "settings": settings}
+    aliases = {"/static": "/srv/static/", "/files/": "/srv/shop/files"}
+    return server((application(**code | more), [vhost("shop.example", aliases=aliases, excluded=["/static/"])]))
+
+
+def test_code_and_static_files_are_to_be_brought_without_secrets_and_uploads() -> None:
+    (site,) = FILTERS["site_drafts"](without_git())["sites"]
+    assert site["archives"] == [
+        {
+            "file": "code.tar.gz",
+            "folder": "/srv/shop",
+            "below": "",
+            "pid": 7,
+            "without": ["/srv/shop/.env", "/srv/shop/files"],
+        },
+        {"file": "static.tar.gz", "folder": "/srv/static/", "below": "static", "pid": 0, "without": []},
+    ]
+    assert (site["application"]["source"], site["static"][1]["archive"]) == ("CHANGE-ME", "")
+
+
+def test_what_was_brought_is_not_open() -> None:
+    came = {
+        "shop/code.tar.gz": {"problem": "", "requirements": "folder"},
+        "shop/static.tar.gz": {"problem": "", "requirements": ""},
+    }
+    (site,) = FILTERS["site_drafts"](without_git(), came)["sites"]
+    assert site["application"]["source"] == "{{ inventory_dir }}/files/code.tar.gz"
+    assert site["static"] == [
+        {"prefix": "/files/", "archive": "", "media": True},
+        {
+            "prefix": "/static/",
+            "archive": "{{ inventory_dir }}/files/static.tar.gz",
+            "below": "static",
+            "media": False,
+        },
+    ]
+    assert site["open"][:2] == [
+        "/srv/shop/.env: add it to files/code.tar.gz, it holds secrets",
+        "/files/: its files do not come along; nginx_sites can unpack an archive of them",
+    ]
+
+
+def test_why_something_was_not_brought() -> None:
+    came = {
+        "shop/code.tar.gz": {"problem": "/srv/shop has more than 100 MB", "requirements": ""},
+        "shop/static.tar.gz": {"problem": "/srv/static is no folder", "requirements": ""},
+    }
+    (site,) = FILTERS["site_drafts"](without_git(), came)["sites"]
+    assert site["application"]["source"] == "CHANGE-ME"
+    assert {"gunicorn_source: /srv/shop has more than 100 MB", "/static/: /srv/static is no folder"} < set(site["open"])
+    came["shop/code.tar.gz"] = {"problem": "", "requirements": ""}
+    (site,) = FILTERS["site_drafts"](without_git(), came)["sites"]
+    assert "gunicorn_requirements: no file and no virtual environment says what it needs" in site["open"]
 
 
 @pytest.mark.parametrize(
@@ -124,11 +181,11 @@ def test_what_stands_in_the_way_of_a_site() -> None:
     assert site["open"] == [
         "the application listens on /run/shop.sock; the switchover wants an address and a port",
         "no virtual host names a domain of it",
-        "/media/: its files do not come along; nginx_sites can unpack an archive of them",
-        "/static/: its files do not come along; nginx_sites can unpack an archive of them",
-        "gunicorn_source: it cannot be told from the server",
         "gunicorn_wsgi: it cannot be told from the server",
         "*.shop.example: name each domain of it that is used in site_domains",
+        "gunicorn_source: it cannot be told from the server",
+        "/media/: its files do not come along; nginx_sites can unpack an archive of them",
+        "/static/: its files do not come along; nginx_sites can unpack an archive of them",
         "site_databases: no settings of it name a database of this server",
     ]
 

@@ -36,6 +36,8 @@ HEALTHY = {
         },
         "source_ids": {"server_id": 1, "gtid_domain_id": 0},
         "source_settings": {},
+        "window_minutes": 30,
+        "certificate_days": 14,
         "accounts": "copy",
         "accounts_left": ["cutover_repl", "cutover"],
         "account_hosts": {},
@@ -46,6 +48,7 @@ HEALTHY = {
             "machine_id": "aaa",
             "release": "debian 11",
             "systemd": 247,
+            "memory": {"total": 4 * 1024**3, "available": 1 * 1024**3},
             "socket_proxyd": "/lib/systemd/systemd-socket-proxyd",
             "paths": {
                 "/var/lib/mysql": {"free": 10**12, "device": 1},
@@ -71,6 +74,17 @@ HEALTHY = {
             }
         },
         "reach": {"10.0.0.2:3306": "refused"},
+        "server": {
+            "now": "2026-11-30T20:50:10",
+            "release": {"title": "Debian GNU/Linux 11", "end_of_life": "2026-12-31"},
+            "sites": [
+                {"names": ["Pizza.test"], "jobs": ["/etc/cron.d/pizza:1", "pizza.timer"]},
+                {"names": ["other.test"], "jobs": ["/etc/cron.d/other:1"]},
+            ],
+            "vhosts": [{"names": ["pizza.test"], "certificate": {"path": "/etc/ssl/p.pem", "expires": "2027-03-01"}}],
+            "jobs": [],
+        },
+        "mentions": {"texts": ["10.0.0.1"], "places": [], "not_read": []},
     },
     "targets": {
         "db": {
@@ -81,6 +95,7 @@ HEALTHY = {
             "paths": {"/var/lib/mysql": {"free": 10**12, "device": 5}},
             "reach": {"10.0.0.1:3306": "open"},
             "skew_s": 1.5,
+            "memory": {"total": 4 * 1024**3, "available": 3 * 1024**3},
             "databases": {"mariadb": {}},
             "planned": {"mysql_settings": {"server-id": 2, "gtid_domain_id": 2}, "flavour": "mariadb"},
         }
@@ -109,7 +124,7 @@ CASES = [
     ),
     ("target.same_as_source", ["targets", "db", "machine_id"], "aaa", "same machine-id"),
     ("target.same_as_source", ["site", "addresses", "db"], "10.0.0.1", "same address"),
-    ("target.release_older", ["targets", "db", "release"], "debian 10", "debian 10"),
+    ("target.release_older", ["source", "machine", "release"], "debian 14", "db runs debian 13, the source debian 14"),
     ("database.not_running", [*SERVER, "running"], False, "MariaDB: there is no client on the source"),
     ("database.not_running", SERVER, {**DOWN, "error": "Can't connect."}, "MariaDB: Can't connect. Remedy"),
     ("database.wrong_engine", [*SERVER, "settings", "version"], "8.0.44", "says mariadb, the source runs MySQL 8.0.44"),
@@ -221,3 +236,19 @@ def test_waived_inhibitor_stays_in_the_list_and_stops_nothing():
     assert findings.standing(found) == []
     assert findings.unknown_waivers(found, ["clock.skew", "clock.skwe"]) == ["clock.skwe"]
     assert findings.standing(findings.decide(facts))[0].key == "clock.skew"
+
+
+def test_an_earlier_check_is_compared_by_key_and_reason():
+    def found(*pairs):
+        return [{"key": key, "reason": reason} for key, reason in pairs]
+
+    earlier = found(("disk.too_small", "1 GiB"), ("clock.skew", "90 s"), ("vhost.twice", "a"), ("vhost.twice", "b"))
+    later = found(("disk.too_small", "2 GiB"), ("vhost.twice", "b"), ("vhost.twice", "a"), ("site.placeholder", "x"))
+
+    compared = findings.compare(earlier, later)
+
+    assert compared == {"new": ["site.placeholder"], "gone": ["clock.skew"], "changed": ["disk.too_small"]}
+    assert findings.tell(compared, "2026-11-30") == (
+        "since the check of 2026-11-30: changed: disk.too_small; gone: clock.skew; new: site.placeholder"
+    )
+    assert findings.tell(findings.compare(later, later), "then") == "since the check of then: nothing has changed"

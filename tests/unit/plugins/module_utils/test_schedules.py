@@ -109,3 +109,18 @@ def test_what_stands_in_the_wrong_place_of_a_table_is_not_told(place: str) -> No
     _jobs, broken = schedules.parse_crontab(f"{place} root x\n", "/etc/crontab", "", NOW)
     assert len(broken) == 1
     assert "cheese" not in broken[0]
+
+
+def test_what_timers_start_and_as_whom() -> None:
+    timers = [{"unit": name, "user": "", "command": name, "dump": False} for name in ("a.service", "b.service", "")]
+    schedules.add_services(
+        timers,
+        "Id=a.service\nUser=shop\nExecStart={ path=/bin/sh ; argv[]=/bin/sh -c mysqldump shop ; pid=0 }\n"
+        "\nId=b.service\nUser=\nExecStart={ path=/bin/x ; argv[]=/bin/x ; pid=0 }\n"
+        "ExecStartPost=\n",
+    )
+    assert [(one["user"], one["command"], one["dump"]) for one in timers] == [
+        ("shop", "/bin/sh -c mysqldump shop", True),
+        ("root", "/bin/x", False),
+        ("", "", False),
+    ]

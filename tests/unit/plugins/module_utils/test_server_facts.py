@@ -103,6 +103,10 @@ def test_where_an_upstream_is(address: str, expected: tuple[str, str]) -> None:
         ("define('DB_NAME', 'blog');\ndefine('AUTH_TOKEN', 'x');", ["f:2: AUTH_TOKEN"], ["blog"]),
         ("    'NAME': 'shop',\n    'PASSWORD': 'x',", ["f:2: PASSWORD"], ["shop"]),
         ("DATABASE_URL=mysql://a:b@c/shop?x=1", ["f:1: DATABASE_URL"], ["shop"]),
+        ('SECRET_KEY = os.environ["SECRET_KEY"]  # never here\n    "PASSWORD": os.getenv("DB_PASSWORD"),', [], []),
+        ('SECRET_KEY = os.environ.get("SECRET_KEY", "cheese")', ["f:1: SECRET_KEY"], []),
+        ("password=${DB_PASSWORD}\ntoken: $TOKEN", [], []),
+        ("password=$1$abc\n", ["f:1: password"], []),
     ],
 )
 def test_settings_tell_where_secrets_are_and_which_database(

@@ -21,3 +21,9 @@ def test_what_a_host_without_commands_could_not_tell(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(look.processes.by_pid, 7, {"pid": 7, "name": "mariadbd", "unit": "", "parent": 1})
     assert look.databases()[0]["names"] == []
     assert "databases of mariadb: there is no mysql on this server" in look.not_read
+
+
+def test_packages_that_are_held_and_those_that_are_not_finished() -> None:
+    listed = "ii \ta\t1\nhi \tb\t2\niF \tc\t3\nrc \td\t4\niU \te\t5\nun \tf\t\n"
+    assert server_look._installed(listed) == {"a": "1", "b": "2"}
+    assert server_look._broken(listed) == ["c: half configured", "e: only unpacked"]

@@ -188,3 +188,51 @@ def test_more_clients_than_fit_are_counted_and_not_told(house: House, monkeypatc
     house.write(OLD, *[row(60, f"192.0.2.{number}") for number in range(9)])
     result = house.run()
     assert (result["requests"]["people"], result["clients_total"]) == (9, 3)
+
+
+class Clock:
+    """Time that passes while somebody sleeps."""
+
+    def __init__(self, house: House) -> None:
+        self.now = NOW
+        for name, when in (("time", lambda: self.now), ("monotonic", lambda: self.now)):
+            house.monkeypatch.setattr(access_log_info.time, name, when)
+        house.monkeypatch.setattr(access_log_info.time, "sleep", self.sleep)
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def test_it_waits_until_nobody_has_come_for_that_long(house: House) -> None:
+    house.write(OLD, row(7200, "192.0.2.8", "Googlebot/2.1"), row(840))
+    clock = Clock(house)
+    found = house.run(since="15m", wait=300, pause=20)
+    assert (found["requests"]["people"], found["quiet"]) == (0, 900.0)
+    assert clock.slept == [20, 20, 20, 20]
+
+
+def test_a_deadline_that_passes_says_what_was_waited_for(house: House) -> None:
+    house.write(OLD, row(60), row(30, "192.0.2.8"))
+    Clock(house)
+    with pytest.raises(ModuleFailedError) as raised:
+        house.run(since="15m", wait=60, names=["shop.test"])
+    assert str(raised.value) == (
+        "Waited 60 s until nobody had come to shop.test for 15m, in vain: "
+        "2 requests of people, the last at 2026-11-23T11:59:30Z, from 192.0.2.7, 192.0.2.8"
+    )
+
+
+def test_logs_that_cannot_be_read_are_no_quiet_to_wait_for(house: House) -> None:
+    house.write(OLD, "no request\n", row(5))
+    Clock(house)
+    with pytest.raises(ModuleFailedError, match=r"in vain: .*has 1 lines of another format"):
+        house.run(since="1h", wait=30)
+
+
+def test_to_wait_for_a_time_that_has_passed_makes_no_sense(house: House) -> None:
+    with pytest.raises(
+        ModuleFailedError, match=r"^since is '2026-11-23T08:00:00Z': to wait, it must be a span such as"
+    ):
+        house.run(since="2026-11-23T08:00:00Z", wait=30)

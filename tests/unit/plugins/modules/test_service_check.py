@@ -39,6 +39,9 @@ class Host:
         monkeypatch.setattr(service_check.AnsibleModule, "run_command", run)
         monkeypatch.setattr(service_check.AnsibleModule, "get_bin_path", lambda _self, name, **_more: name)
         monkeypatch.setattr(service_check, "POLL", 0.01)
+        # Booted days ago: what has run since then did not come back within the hour.
+        now = time.monotonic
+        monkeypatch.setattr(service_check.time, "monotonic", lambda: now() + 10 * 86400)
 
     def run(self, args: list[str]) -> tuple[int, str, str]:
         if args[1] == "restart":
