@@ -29,6 +29,7 @@ class FakeDatabase:
         self.number = server
         self.peer: FakeDatabase | None = None
         self.failing: dict[str, Exception] = {}
+        self.patient = 0.0
         self.closed = False
         self.soft = False
         self.soft_free = True
@@ -51,6 +52,9 @@ class FakeDatabase:
         self.calls.append(f"{self.label}.{method}")
         if method in self.failing:
             raise self.failing[method]
+
+    def patience(self, seconds: float) -> None:
+        self.patient = seconds
 
     def close(self) -> None:
         self._called("close")

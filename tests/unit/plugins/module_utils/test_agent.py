@@ -455,7 +455,7 @@ def test_the_relay_reads_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def recovering(monkeypatch: pytest.MonkeyPatch, reason: str = "the deadline passed") -> None:
-    monkeypatch.setattr(watchdog, "watch", lambda _path, recover: recover(reason))
+    monkeypatch.setattr(watchdog, "watch", lambda _path, recover: recover(reason, 0.0))
 
 
 def test_the_watchdog_of_a_switchover_leaves_result_and_journal(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,7 +499,7 @@ def test_the_watchdog_holds_every_engine_ready(house: House, monkeypatch: pytest
             "open postgresql source 2",
             "open postgresql target 2",
         ]
-        recover("the deadline passed")
+        recover("the deadline passed", 0.0)
 
     monkeypatch.setattr(watchdog, "watch", watch)
     house.main("switchover-watchdog")
@@ -511,7 +511,7 @@ def test_the_watchdog_holds_every_engine_ready(house: House, monkeypatch: pytest
 def left_alone(house: House, decided: str = "") -> subprocess.Popen[bytes]:
     """As a watchdog leaves it that was killed inside a hold; its owner lives on."""
     owner = subprocess.Popen(["sleep", "60"])
-    watchdog.watches(house.plan["watchdog_socket"], owner.pid)
+    watchdog.watches(house.plan["watchdog_socket"], owner.pid, 0.0)
     valve.engage(house.valve)
     if decided:
         valve.Decision(house.valve).claim(decided, "target")
@@ -525,7 +525,7 @@ def test_a_watchdog_that_is_started_again_releases_without_a_database(house: Hou
     assert house.calls == []
     assert house.read("result")["reason"] == "the watchdog was lost"
     assert flags(house.valve) == set()
-    assert watchdog.left_behind(house.plan["watchdog_socket"]) == 0
+    assert watchdog.left_behind(house.plan["watchdog_socket"]) == (0, 0.0)
 
 
 def test_a_watchdog_that_is_started_again_goes_forward_where_that_was_decided(house: House) -> None:
@@ -537,17 +537,95 @@ def test_a_watchdog_that_is_started_again_goes_forward_where_that_was_decided(ho
     assert flags(house.valve) == {"moved"}
 
 
-def test_a_watchdog_that_cannot_go_forward_is_started_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = left_alone(house, "open")
-    monkeypatch.setattr(agent, "open_database", lambda *_arguments: refuse())
-    with pytest.raises(Refused, match="cannot be reached"):
-        house.main("switchover-watchdog")
-    # The link is what the next one goes by.
-    assert watchdog.left_behind(house.plan["watchdog_socket"]) == owner.pid
+def unreachable(house: House, monkeypatch: pytest.MonkeyPatch, attempts: int, side: str = "") -> list[float]:
+    """No answer from a side, or from any, until so many attempts have failed; how long was waited between them."""
+    waits: list[float] = []
+    left = [attempts]
+
+    def open_database(plan: Any, engine: str, where: str, timeout: float = 5.0) -> FakeDatabase:
+        if left[0] and where in (side or where):
+            left[0] -= 1
+            raise Refused(f"the {where}'s mariadb database cannot be reached")
+        return house.open_database(plan, engine, where, timeout)
+
+    monkeypatch.setattr(agent, "open_database", open_database)
+    monkeypatch.setattr(agent.time, "sleep", waits.append)
+    monkeypatch.setattr(valve, "keep_again", lambda *_arguments: waits.append(-1.0))
+    return waits
 
 
-def refuse() -> NoReturn:
-    raise Refused("the target's mariadb database cannot be reached")
+def test_a_watchdog_that_is_started_again_goes_back_where_a_server_is_gone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_alone(house, "open")
+    house.source.closed = True
+    waits = unreachable(house, monkeypatch, 3, "target")
+    released: list[bool] = []
+    real = agent.put_back
+
+    def put_back(plan: Any) -> None:
+        released.append(flags(house.valve) == set())
+        real(plan)
+
+    monkeypatch.setattr(agent, "put_back", put_back)
+    assert house.main("switchover-watchdog") == 0
+    result = house.read("result")
+    assert result["outcome"] == "aborted"
+    assert result["reason"] == (
+        "the watchdog was lost; then the target's mariadb database cannot be reached; then no database can be asked"
+    )
+    assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
+    # Nobody waits for a server that does not answer, and the site writes again before it does.
+    assert released == [True] * 3
+    assert house.calls.index("source.open") < house.calls.index("target.close")
+    assert (house.source.closed, house.target.closed) == (False, True)
+    assert waits == [0.5, 0.5, -1.0]
+    assert watchdog.left_behind(house.plan["watchdog_socket"]) == (0, 0.0)
+
+
+def test_a_watchdog_that_hears_nothing_says_what_to_do(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    valve.Decision(house.valve).revoke("source")
+    now = iter(range(0, 10000, 100))
+    unreachable(house, monkeypatch, 1000)
+    monkeypatch.setattr(agent.time, "monotonic", lambda: next(now))
+    agent.keep_putting_back(house.plan)
+    assert house.told() == [
+        (
+            "watchdog",
+            "failed",
+            "the databases are not all as before: the target's mariadb database cannot be reached; "
+            "give the same command again",
+        )
+    ]
+
+
+@pytest.mark.parametrize("operation", ["switchover", "recover"])
+def test_a_decision_that_was_taken_back_is_taken_back_in_every_database(switching: House, operation: str) -> None:
+    valve.Decision(switching.valve).revoke("source")
+    switching.source.closed, switching.target.closed = True, False
+    switching.main(operation)
+    assert (switching.source.closed, switching.target.closed) == (False, True)
+    assert switching.calls[:4] == [
+        "open mariadb target 2",
+        "target.close",
+        "open mariadb source 2",
+        "source.open",
+    ]
+    assert ("released" in switching.calls) == (operation == "switchover")
+
+
+@pytest.mark.parametrize("side", ["target", "retired"])
+def test_what_was_taken_back_long_ago_opens_no_side_that_the_site_has_left(switching: House, side: str) -> None:
+    valve.Decision(switching.valve).revoke("source")
+    switching.write("state", {"side": side})
+    switching.main("recover")
+    assert switching.calls == []
+
+
+def test_an_ordinary_abort_leaves_the_databases_alone(switching: House) -> None:
+    valve.Decision(switching.valve).claim("abort")
+    switching.main("recover")
+    assert switching.calls == []
 
 
 def test_the_same_command_goes_forward_where_a_database_was_opened(switching: House) -> None:

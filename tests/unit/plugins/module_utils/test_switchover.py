@@ -91,8 +91,8 @@ class House:
     def run(self) -> dict[str, Any]:
         return self.make().run()
 
-    def recover(self) -> dict[str, Any]:
-        return recover("the deadline passed", self.plan, *self.sides(), self.pairs(), self.valve)
+    def recover(self, until: float = 0.0) -> dict[str, Any]:
+        return recover("the deadline passed", self.plan, *self.sides(), self.pairs(), self.valve, until)
 
     def told(self) -> list[tuple[str, str]]:
         return [(event["step"], event["status"]) for event in journal.read_events(self.journal)]

@@ -30,7 +30,7 @@ class Watch:
     def _run(self, patience: float) -> None:
         self.answer = watchdog.watch(
             self.path,
-            lambda reason: self.events.append("recover: " + reason),
+            lambda reason, _until: self.events.append("recover: " + reason),
             patience,
             lambda pid: self.events.append(f"end {pid}"),
         )
@@ -89,6 +89,37 @@ def test_an_owner_that_is_lost_before_the_hold_needs_no_recovery(watch: Watch) -
     assert watch.events == []
 
 
+def test_a_hold_begins_only_once_it_is_known_whose_it_is(tmp_path: Path) -> None:
+    path = str(tmp_path / "watchdog.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(1)
+    begun: list[str] = []
+
+    def hold() -> None:
+        leash = Leash(path)
+        leash.hold_until(time.monotonic() + 60)
+        begun.append("hold")
+        leash.done()
+
+    owner = threading.Thread(target=hold, daemon=True)
+    owner.start()
+    connection, _address = listener.accept()
+    listener.close()
+
+    def note(pid: int, until: float) -> None:
+        owner.join(0.2)
+        assert begun == [], "both killed now, nobody would end the hold"
+        watchdog.watches(path, pid, until)
+
+    assert watchdog.serve(connection, lambda _reason, _until: None, lambda _pid: None, note) == ""
+    owner.join(5)
+    assert begun == ["hold"]
+    pid, until = watchdog.left_behind(path)
+    assert pid == os.getpid()
+    assert 50 < until - time.monotonic() < 60
+
+
 def test_words_may_come_in_pieces(watch: Watch) -> None:
     leash = Leash(watch.path)
     for piece in (b"ho", b"ld 9999", b"999.5\ndo"):
@@ -117,7 +148,9 @@ def test_a_reset_connection_is_a_lost_owner() -> None:
             raise ConnectionResetError("reset by peer")
 
     events: list[str] = []
-    reason = watchdog.serve(Broken(), events.append, lambda pid: events.append(f"end {pid}"))  # type: ignore[arg-type]
+    reason = watchdog.serve(
+        Broken(), lambda reason, _until: events.append(reason), lambda pid: events.append(f"end {pid}")
+    )  # type: ignore[arg-type]
     assert reason == "the switchover process was lost: reset by peer"
     assert events == ["end 7", reason]
 
@@ -200,6 +233,28 @@ def test_a_watchdog_that_is_gone_does_not_spoil_the_end(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Broken pipe"):
         leash.hold_until(1.0)
     leash.done()
+
+
+def test_a_watchdog_that_dies_as_it_hears_of_the_hold_is_a_failure_in_words(tmp_path: Path) -> None:
+    path = str(tmp_path / "watchdog.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(1)
+
+    def die() -> None:
+        connection, _address = listener.accept()
+        connection.recv(100)
+        connection.sendall(watchdog.READY)
+        connection.recv(100)
+        connection.close()
+        listener.close()
+
+    thread = threading.Thread(target=die, daemon=True)
+    thread.start()
+    leash = Leash(path)
+    with pytest.raises(RuntimeError, match="the watchdog was lost before the hold"):
+        leash.hold_until(1.0)
+    thread.join(5)
 
 
 def test_a_process_is_ended_for_good() -> None:
