@@ -44,11 +44,12 @@ class Engine:
         self._cut = 0.0
 
     def prepare(self) -> None:
-        """A site that follows and is proven; a lab that an earlier run has left like that is taken as it is."""
-        if all(state(self.lab.container(host)) == "running" for host in HOSTS) and self.at_home():
-            return
-        provisioned.bring_up(self.lab, lambda: self.must("../tests/lab/provision.yml"))
-        for phase in ("prepare.yml", "replicate.yml", "verify.yml"):
+        """A site that follows and is proven; a lab that an earlier run has left like that gets what is new since."""
+        phases = ["replicate.yml", "verify.yml"]
+        if not all(state(self.lab.container(host)) == "running" for host in HOSTS) or not self.at_home():
+            provisioned.bring_up(self.lab, lambda: self.must("../tests/lab/provision.yml"))
+            phases.insert(0, "prepare.yml")
+        for phase in phases:
             self.must(phase)
 
     def at_home(self) -> bool:
@@ -193,6 +194,10 @@ class Engine:
         for name in ("traffic.json", "requests.jsonl"):
             (self.out / name).unlink(missing_ok=True)
         self._cut = 0.0
+        for act in fault.ready:
+            self.act(act)
+        if fault.ready:
+            self._settle()
         with self._recorded() as recorded, running_traffic(self.lab, self.out, RATE, at_most_s=600) as traffic:
             time.sleep(2)
             seen = self._blow(fault)

@@ -55,6 +55,8 @@ class Fault:
     command: tuple[str, ...] = ("cutover.yml",)
     # What the refusal tells a person to run before the same command again.
     remedy: str = ""
+    # What makes the fault possible, done before there is any traffic.
+    ready: tuple[Act, ...] = ()
 
 
 def sql(statement: str, database: str = "ocpizza") -> str:
@@ -124,16 +126,46 @@ ENDED = (
     '| while read id; do mariadb -e "KILL $id"; done'
 )
 NGINX = "/etc/nginx/sites-available/ocpizza"
-# Everything that is there, on a disk of its own with no room left.
-FULL = (
-    "mkdir -p /mnt/full && mount -t tmpfs -o size=$(($(du -sk /var/lib/cutover | cut -f1) + 64))k full /mnt/full && "
-    "cp -a /var/lib/cutover/. /mnt/full && mount --bind /mnt/full /var/lib/cutover && "
-    "dd if=/dev/zero of=/mnt/full/filler bs=1k status=none"
+FILLED = "dd if=/dev/zero of=/mnt/full/filler bs=1k status=none || true"
+DATA = "/var/lib/mysql"
+
+
+def small(folder: str, room: int) -> str:
+    """Everything that is in a folder, on a disk of its own with so many KiB left."""
+    return (
+        f"mkdir -p /mnt/full && mount -t tmpfs -o size=$(($(du -sk {folder} | cut -f1) + {room}))k full /mnt/full && "
+        f"cp -a {folder}/. /mnt/full && mount --bind /mnt/full {folder}"
+    )
+
+
+def large(folder: str) -> str:
+    """The same folder on the disk that it was on, as it is now."""
+    return (
+        f"rm -f /mnt/full/filler; umount -l {folder} && find {folder} -mindepth 1 -delete && "
+        f"cp -a /mnt/full/. {folder}/ && umount -l /mnt/full"
+    )
+
+
+def stopped(service: str, meanwhile: str) -> str:
+    """Something done to a service's files."""
+    return f"systemctl stop {service}; {meanwhile}; systemctl start {service}"
+
+
+def skewed(minutes: int) -> str:
+    """The database believes another time from its next start on."""
+    return (
+        "mkdir -p /run/systemd/system/mariadb.service.d && printf '[Service]\\nEnvironment=LD_PRELOAD=%s "
+        f"FAKETIME={minutes:+d}m DONT_FAKE_MONOTONIC=1\\n' $(find /usr/lib -name libfaketimeMT.so.1) "
+        "> /run/systemd/system/mariadb.service.d/clock.conf; systemctl daemon-reload; systemctl restart mariadb"
+    )
+
+
+FAKETIME = (
+    "apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libfaketime"
 )
-ROOMY = (
-    "rm -f /mnt/full/filler; umount -l /var/lib/cutover && cp -a /mnt/full/. /var/lib/cutover/ && "
-    "for each in $(cd /var/lib/cutover && find . -type f); do [ -e /mnt/full/$each ] || rm -f /var/lib/cutover/$each; "
-    "done; umount -l /mnt/full"
+PUNCTUAL = (
+    "rm -r /run/systemd/system/mariadb.service.d; systemctl daemon-reload; systemctl restart mariadb; "
+    "apt-get purge -y -qq libfaketime"
 )
 
 
@@ -257,6 +289,37 @@ def _databases() -> Iterator[Fault]:
         EITHER,
         (Act("db", "tc qdisc del dev eth0 root"),),
     )
+    for host, side in (("old", "source"), ("db", "target")):
+        yield Fault(
+            f"{side}-database-hangs-open",
+            f"the {side}'s database stands still for 8 s",
+            OPEN,
+            (Act(host, "pkill -STOP mariadbd; sleep 8; pkill -CONT mariadbd"),),
+            EITHER,
+        )
+        for moment, key in ((BEFORE, "gate"), (NEAR, "inside")):
+            yield Fault(
+                f"{side}-disk-full-{key}",
+                f"the disk of the {side}'s database is full",
+                moment,
+                (Act(host, FILLED),),
+                AS_BEFORE,
+                # MariaDB looks once a minute whether there is room again.
+                (Act(host, "rm -f /mnt/full/filler; sleep 62; " + stopped("mariadb", large(DATA))),),
+                OWN_DATABASE if host == "old" else "",
+                ready=(Act(host, stopped("mariadb", small(DATA, 16384))),),
+            )
+    for minutes in (7, -7):
+        yield Fault(
+            f"clock-{'ahead' if minutes > 0 else 'behind'}",
+            f"the clock of the target's database is seven minutes {'ahead' if minutes > 0 else 'behind'}",
+            BEFORE,
+            (Act("db", skewed(minutes)),),
+            DONE,
+            (Act("db", PUNCTUAL),),
+            OWN_DATABASE,
+            ready=(Act("db", FAKETIME),),
+        )
     for moment in (NEAR, CATCH_UP, OPEN):
         yield Fault(
             f"target-partitioned-{_slug(moment)}",
@@ -303,6 +366,31 @@ def _surroundings() -> Iterator[Fault]:
         remedy="verify.yml",
     )
     yield Fault(
+        "schema-changed-inside",
+        "a table gets a column after the gate",
+        NEAR,
+        (Act("old", sql("ALTER TABLE shop_order ADD COLUMN fault INT NULL")),),
+        AS_BEFORE,
+        (Act("old", sql("ALTER TABLE shop_order DROP COLUMN fault")),),
+        remedy="verify.yml",
+    )
+    yield Fault(
+        "table-added",
+        "a table is added after the proof",
+        BEFORE,
+        (Act("old", sql("CREATE TABLE fault (id INT PRIMARY KEY)")),),
+        AS_BEFORE,
+        (Act("old", sql("DROP TABLE fault")),),
+    )
+    yield Fault(
+        "writer-on-target",
+        "somebody tries to write to the target's database, ten times a second",
+        BEFORE,
+        (Act("db", f"({WRITES}) & sleep 1"),),
+        DONE,
+        (Act("db", "pkill -f 'while . .n -lt 300' || true"),),
+    )
+    yield Fault(
         "second-migration",
         "somebody else starts the same migration",
         GATE,
@@ -313,9 +401,9 @@ def _surroundings() -> Iterator[Fault]:
         "state-disk-full",
         "the disk with the switchover's own files is full on the source",
         NEAR,
-        (Act("old", FULL),),
+        (Act("old", small("/var/lib/cutover", 64) + " && " + FILLED),),
         AS_BEFORE,
-        (Act("old", ROOMY),),
+        (Act("old", large("/var/lib/cutover")),),
     )
     yield Fault(
         "run-full",
