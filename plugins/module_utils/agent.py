@@ -96,6 +96,7 @@ def start_watchdog(plan: Plan, plan_path: str, operation: str) -> watchdog.Leash
     """Start the watchdog in a unit of its own, so that nothing that ends this process ends it too."""
     # One that still waits for an owner that was lost before it came.
     subprocess.run(["systemctl", "stop", plan["watchdog_unit"]], stderr=subprocess.DEVNULL, check=False)
+    watchdog.forget(plan["watchdog_socket"])
     subprocess.run(
         [
             "systemd-run",
@@ -284,6 +285,8 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
     moved = outcome["outcome"] == "open"
     if moved:
         settle(plan, destination.name)
+    if move.leash:
+        move.leash.done()
     for pair in pairs:
         # What is kept for a proof that nobody will take would fill the disk.
         try:
@@ -293,6 +296,8 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
             outcome["reason"] = "; ".join(filter(None, [outcome["reason"], kept]))
     if outcome["pause_ms"] is not None:
         valve.keep_again([the_valve], outcome["pause_ms"] / 1000)
+    if move.leash:
+        move.leash.end()
     return outcome
 
 
@@ -308,6 +313,15 @@ def settle(plan: Plan, side: str) -> None:
     write_json(plan["state"], {"side": side, "since": journal.utc_now()})
     (the_valve,) = valve.valves_from([plan["valve"]])
     valve.Decision(the_valve).clear()
+
+
+def decided(plan: Plan) -> str:
+    """What holds for a switchover whose process is gone: 'open' or 'abort', from now on in any case."""
+    (the_valve,) = valve.valves_from([plan["valve"]])
+    # Where it had written down that the site has moved, it may have cleared its decision already.
+    if lives_on(plan) == plan["destination"]:
+        return valve.Decision(the_valve).claim("open", plan["destination"])
+    return valve.Decision(the_valve).claim("abort")
 
 
 def refence(plan: Plan, side: str) -> str:
@@ -338,6 +352,7 @@ def recover_switchover(plan: Plan, pairs: List[Pair], reason: str, until: float 
     """Recover, remember where the site is then, and leave the result."""
     origin, destination = sides_of(plan)
     (the_valve,) = valve.valves_from([plan["valve"]])
+    decided(plan)
     outcome = switchover_recovery.recover(reason, plan, origin, destination, pairs, the_valve, until)
     if outcome["outcome"] == "open":
         settle(plan, destination.name)
@@ -357,7 +372,7 @@ def watch_switchover(plan: Plan) -> None:
         reason = "the watchdog was lost"
         pairs: List[Pair] = []
         # Back needs no database, and must not wait for one.
-        if valve.Decision(the_valve).claim("abort") == "open":
+        if decided(plan) == "open":
             try:
                 pairs = watched_pairs(plan)
             except Refused as error:

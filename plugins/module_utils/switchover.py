@@ -31,6 +31,8 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Le
 
 # More keys than this are compared before the hold, not inside it.
 TAIL_KEYS = 2000
+# What comes after the release holds nobody, and yet the watchdog sees that it comes to its end.
+AFTERWARDS_S = 60.0
 
 
 class Switchover:
@@ -51,6 +53,8 @@ class Switchover:
         self.pairs = list(pairs)
         self.valve = the_valve
         self.make_leash = leash
+        # Whoever writes down where the site lives then is to say that it is done.
+        self.leash: Optional[Leash] = None
         self.decision = valve.Decision(the_valve)
         self.steps = Steps(plan["journal"], plan["phase"], plan["host"])
         self.deadline = 0.0
@@ -71,14 +75,13 @@ class Switchover:
     def run(self) -> Outcome:
         """Move the writes from the origin to the destination, or leave everything as it was."""
         held_at: Optional[float] = None
-        leash: Optional[Leash] = None
         try:
             self.steps.run("gate", self.gate)
-            leash = self.make_leash()
+            self.leash = self.make_leash()
             self.steps.run("keep-alive off", self.close_keepalive)
             held_at = time.monotonic()
             self.deadline = held_at + float(self.plan["deadline_s"])
-            leash.hold_until(self.deadline)
+            self.leash.hold_until(self.deadline)
             self.steps.holding = True
             for name, step in self.held_steps():
                 self.steps.run(name, step)
@@ -87,10 +90,9 @@ class Switchover:
         except Exception as error:
             self.outcome["reason"] = words(error)
             self.undo(held_at is not None)
-        if held_at is not None:
+        if held_at is not None and self.leash is not None:
             self.outcome["pause_ms"] = round((time.monotonic() - held_at) * 1000, 1)
-        if leash is not None:
-            leash.done()
+            self.leash.released(AFTERWARDS_S)
         self.steps.flush()
         if self.outcome["outcome"] == "open":
             try:

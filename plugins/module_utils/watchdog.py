@@ -4,8 +4,9 @@
 """A process of its own on the source, which ends a hold that its owner does not end.
 
 The owner connects to the watchdog's socket before it holds anything, says ``hold INSTANT`` (monotonic
-seconds, the same clock in every process of a host), holds once that was heard, and says ``done`` in the end. Where
-the instant passes, or the owner's end of the socket closes without that word, the watchdog ends the owner and recovers.
+seconds, the same clock in every process of a host), holds once that was heard, and says ``done`` when all is written
+down. Where the instant passes, or the owner's end of the socket closes without that word, the watchdog ends the owner
+and recovers. With ``end`` nothing at all is left to do.
 
 systemd starts a watchdog that is killed once more. It cannot reach its owner again, so it ends it, and recovers too:
 whose hold that is says a link beside the socket, which is there from the hold to its end.
@@ -49,10 +50,20 @@ class Leash:
         """Say when the hold must have ended. What a watchdog has not heard, none that comes after it would know."""
         self._say("hold {0!r}".format(instant), "the watchdog was lost before the hold")
 
+    def released(self, seconds: float) -> None:
+        """Say that nothing is held any more, and how long what is left may take."""
+        with contextlib.suppress(OSError, RuntimeError):
+            self.hold_until(time.monotonic() + seconds)
+
     def done(self) -> None:
-        """Say that nothing is held any more. A watchdog that is gone needs no telling."""
+        """Say that all is written down. A watchdog that is gone needs no telling."""
         with contextlib.suppress(OSError):
             self._socket.sendall(b"done\n")
+
+    def end(self) -> None:
+        """Say that nothing is left."""
+        with contextlib.suppress(OSError):
+            self._socket.sendall(b"end\n")
         self._socket.close()
 
 
@@ -89,7 +100,7 @@ def watch(
     patience: float = 60.0,
     end: Callable[[int], None] = end_process,
 ) -> str:
-    """Serve one owner; call ``recover(reason, deadline)`` where it must be. Returns why, or '' when all went well.
+    """Serve one owner; call ``recover(reason, deadline)`` where it must be. Returns why, or '' where nothing is left.
 
     ``patience`` is how long, in seconds, to wait for an owner to come at all.
     """
@@ -121,40 +132,43 @@ def serve(
     """Follow one owner's words until it is done or must be ended; ``note(pid, deadline)`` before it holds."""
     pid = 0
     deadline: Optional[float] = None
+    done = False
     buffer = b""
-    reason = ""
-    while not reason:
-        if deadline is None:
-            connection.settimeout(None)
-        else:
-            connection.settimeout(max(0.0001, deadline - time.monotonic()))
-        try:
-            received = connection.recv(4096)
-        except (socket.timeout, BlockingIOError):
-            reason = "the deadline passed"
-            break
-        except OSError as error:
-            reason = "the switchover process was lost: {0}".format(error)
-            break
-        if not received:
-            reason = "the switchover process ended without a word"
+    while True:
+        received, reason = _hear(connection, deadline)
+        if reason:
             break
         buffer += received
         while b"\n" in buffer:
             line, buffer = buffer.split(b"\n", 1)
             word = line.decode("ascii")
-            if word == "done":
+            if word == "end":
                 return ""
+            if word == "done":
+                done, deadline = True, None
+                continue
             if word.startswith("hold "):
                 deadline = float(word[5:])
                 note(pid, deadline)
             else:
                 pid = int(word)
             connection.sendall(READY)
-    # Before a hold there is nothing to recover: an owner may give up at its gate.
+    # Before a hold there is nothing to recover: an owner may give up at its gate. Nor is there when it is done.
     if deadline is None:
-        return reason
+        return reason + ", when it was done" if done else reason
     if pid:
         end(pid)
     recover(reason, deadline)
     return reason
+
+
+def _hear(connection: socket.socket, deadline: Optional[float]) -> Tuple[bytes, str]:
+    """What the owner says next, or why it says no more."""
+    connection.settimeout(None if deadline is None else max(0.0001, deadline - time.monotonic()))
+    try:
+        received = connection.recv(4096)
+    except (socket.timeout, BlockingIOError):
+        return b"", "the deadline passed"
+    except OSError as error:
+        return b"", "the switchover process was lost: {0}".format(error)
+    return received, "" if received else "the switchover process ended without a word"

@@ -108,8 +108,8 @@ OPEN = Moment("open", "open", 0.1, not_closing(2.5))
 # A machine takes its time to lose its power.
 LONG_OPEN = Moment("open", "open", 0.1, not_closing(4))
 RELEASE = Moment("release", "moved")
+FOR_GOOD = Moment("fence for good", "moved", 0.05)
 SETTLED = Moment("after", "settled")
-MOMENTS = (GATE, NEAR, HOLD, DRAIN, FENCE, CATCH_UP, OPEN, RELEASE, SETTLED)
 
 CONTROLLER = (Act("controller", "kill"),)
 OWNER = (Act("old", killed(UNIT)),)
@@ -196,13 +196,13 @@ def _processes() -> Iterator[Fault]:
         DONE,
     )
     before_open = (GATE, NEAR, HOLD, DRAIN, FENCE, CATCH_UP)
-    for moment in (*before_open, OPEN, RELEASE):
+    for moment in (*before_open, OPEN, RELEASE, FOR_GOOD, SETTLED):
         expected = AS_BEFORE if moment in before_open else DONE
         yield Fault(f"process-{_slug(moment)}", "the switchover's process is killed", moment, OWNER, expected)
-    for moment in (HOLD, OPEN):
+    for moment in (HOLD, OPEN, RELEASE):
         yield Fault(f"watchdog-{_slug(moment)}", "the watchdog is killed", moment, WATCHDOG, EITHER)
-    for moment in (NEAR, CATCH_UP, OPEN):
-        expected = DONE if moment is OPEN else AS_BEFORE
+    for moment in (NEAR, HOLD, CATCH_UP, OPEN, FOR_GOOD):
+        expected = DONE if moment in (OPEN, FOR_GOOD) else AS_BEFORE
         yield Fault(f"both-{_slug(moment)}", "the process and its watchdog are killed at once", moment, BOTH, expected)
 
 

@@ -228,8 +228,14 @@ class FakeLeash:
         self.calls.append("leash.hold")
         self.instant = instant
 
+    def released(self, seconds: float) -> None:
+        self.calls.append("leash.released")
+
     def done(self) -> None:
         self.calls.append("leash.done")
+
+    def end(self) -> None:
+        self.calls.append("leash.end")
 
 
 def make_valve(folder: Path, site: str = "shop") -> valve.Valve:

@@ -24,7 +24,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Refused
-from tests.unit.plugins.fakes import FakeDatabase, chosen, flags, make_valve, pair
+from tests.unit.plugins.fakes import FakeDatabase, FakeLeash, chosen, flags, make_valve, pair
 
 
 class House:
@@ -114,6 +114,7 @@ class FakeSwitchover:
 
     def __init__(self, *arguments: Any) -> None:
         FakeSwitchover.made = arguments
+        self.leash: Any = None
 
     def run(self) -> dict[str, Any]:
         followed_from = {one.destination.engine: one.destination.changes_from() for one in self.made[3]}
@@ -125,7 +126,7 @@ class FakeSwitchover:
         if verdict != "refused":
             self.outcome["pause_ms"] = 1.5
             valve.raise_flag(self.made[4], "near")
-            self.made[5]()
+            self.leash = self.made[5]()
         self.calls.append("released")
         return self.outcome
 
@@ -159,7 +160,12 @@ def switching(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.setattr(agent, "Comparer", FakeComparer)
     monkeypatch.setattr(tracker, "Tracker", FakeFollower)
     monkeypatch.setattr(FakeSwitchover, "verdict", "open")
-    monkeypatch.setattr(agent, "start_watchdog", lambda *_arguments: house.calls.append("watchdog"))
+
+    def start_watchdog(*_arguments: Any) -> FakeLeash:
+        house.calls.append("watchdog")
+        return FakeLeash(house.calls)
+
+    monkeypatch.setattr(agent, "start_watchdog", start_watchdog)
     monkeypatch.setattr(FakeSwitchover, "calls", house.calls)
     monkeypatch.setattr(FakeFollower, "made", [])
     return house
@@ -175,7 +181,13 @@ def test_the_next_proof_starts_before_the_first_write_on_the_other_side(switchin
     assert switching.target.changes_from() == "0-2-1"
     assert switching.calls.index("target.changes_from") < switching.calls.index("target.mark")
     # The watchdog finds the point where it has to finish; what is not needed any more is given up.
-    assert switching.calls[switching.calls.index("watchdog") :][:3] == ["watchdog", "released", "source.forget_changes"]
+    assert switching.calls[switching.calls.index("watchdog") : -1] == [
+        "watchdog",
+        "released",
+        "leash.done",
+        "source.forget_changes",
+        "leash.end",
+    ]
     assert not os.path.exists(switching.plan["proof"] + ".next")
     assert FakeSwitchover.made[4] == switching.valve
     assert [side.name for side in FakeSwitchover.made[1:3]] == ["source", "target"]
@@ -535,6 +547,38 @@ def test_a_watchdog_that_is_started_again_goes_forward_where_that_was_decided(ho
     assert house.read("result")["outcome"] == "open"
     assert (house.source.closed, house.target.closed) == (True, False)
     assert flags(house.valve) == {"moved"}
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+@pytest.mark.parametrize("lost", ["owner", "watchdog"])
+def test_what_was_written_down_is_not_taken_back(
+    house: House, monkeypatch: pytest.MonkeyPatch, lost: str, cleared: bool
+) -> None:
+    valve.engage(house.valve)
+    valve.release(house.valve, "target")
+    house.source.closed, house.target.closed = True, False
+    house.write("state", {"side": "target"})
+    if not cleared:
+        valve.Decision(house.valve).claim("open", "target")
+    recovering(monkeypatch)
+    if lost == "watchdog":
+        owner = subprocess.Popen(["sleep", "60"])
+        watchdog.watches(house.plan["watchdog_socket"], owner.pid, 0.0)
+    assert house.main("switchover-watchdog") == 0
+    assert house.read("result")["outcome"] == "open"
+    assert flags(house.valve) == {"moved"}
+    assert (house.source.closed, house.target.closed) == (True, False)
+    assert valve.Decision(house.valve).read() == ""
+
+
+def test_what_is_written_down_is_so_before_the_watchdog_goes(switching: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLeash, "done", lambda _leash: switching.calls.append(lived_on(switching)))
+    switching.main("switchover")
+    assert "on the target" in switching.calls
+
+
+def lived_on(house: House) -> str:
+    return "on the " + house.read("state")["side"]
 
 
 def unreachable(house: House, monkeypatch: pytest.MonkeyPatch, attempts: int, side: str = "") -> list[float]:
