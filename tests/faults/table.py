@@ -17,6 +17,8 @@ AS_BEFORE, DONE = "as before", "done"
 EITHER = f"{DONE} or {AS_BEFORE}"
 UNIT = "cutover-ocpizza-switchover"
 STATE = "/var/lib/cutover/ocpizza"
+# The lab that the table is for, and what shows in a command that it is for that lab alone.
+USUAL = ("mariadb", "apache")
 OWN_DATABASE = "the site's own database was down"
 OWN_MACHINE = "the machine with the web server was down"
 OWN_WEB = "the web server itself was broken"
@@ -488,19 +490,27 @@ def _machines() -> Iterator[Fault]:
     )
 
 
-def chosen(keys: Sequence[str]) -> list[Fault]:
-    """The faults of these keys, or all; one that is not there is an error that names those that are."""
-    known = {fault.key: fault for fault in faults()}
+def chosen(keys: Sequence[str], engines: Sequence[str] = USUAL[:1], web: str = USUAL[1]) -> list[Fault]:
+    """The faults of these keys, or all that the lab can have; one that is not there is an error that names those."""
+    lab = (*engines, web)
+    absent = [name for name in USUAL if name not in lab]
+    known = {fault.key: fault for fault in faults() if not any(_has(fault, name) for name in absent)}
     unknown = [key for key in keys if key not in known]
     if unknown:
-        raise ValueError(f"no fault '{unknown[0]}'; there are {', '.join(known)}")
+        raise ValueError(f"no fault '{unknown[0]}' with {' and '.join(lab)}; there are {', '.join(known)}")
     return [known[key] for key in keys] if keys else list(known.values())
 
 
-def walk(seed: int) -> Iterator[Fault]:
+def _has(fault: Fault, name: str) -> bool:
+    """Whether something of the usual lab is in a command of a fault."""
+    commands = [act.do for act in (*fault.ready, *fault.strike, *fault.heal)]
+    return any(name in command for command in [*commands, fault.moment.stretch])
+
+
+def walk(seed: int, engines: Sequence[str] = USUAL[:1], web: str = USUAL[1]) -> Iterator[Fault]:
     """Faults drawn by a seed, for ever; what strikes a process strikes it at any instant of the hold."""
     draw = random.Random(seed)  # noqa: S311 - the same seed must draw the same
-    table = faults()
+    table = chosen([], engines, web)
     while True:
         fault = draw.choice(table)
         if fault.strike in (OWNER, WATCHDOG, BOTH) and draw.random() < 0.7:
