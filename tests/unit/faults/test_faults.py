@@ -160,28 +160,20 @@ def test_faults_are_chosen_by_their_keys() -> None:
     keys = keys_from("process-open, watchdog-hold")
     assert [fault.key for fault in table.chosen(keys)] == ["process-open", "watchdog-hold"]
     assert table.chosen([]) == table.faults()
-    with pytest.raises(
-        ValueError, match=r"^no fault 'proces-open' with mariadb and apache; there are controller-gate, "
-    ):
+    with pytest.raises(ValueError, match=r"^no fault 'proces-open' with mariadb and apache; there are controller-gate"):
         table.chosen(["proces-open"])
 
 
 def test_a_lab_has_no_fault_of_what_it_has_not() -> None:
     elsewhere = table.chosen([], ["postgresql"], "nginx")
-    assert {"process-hold", "both-near", "state-disk-full"} <= {
-        fault.key.replace("keep-alive-off", "near") for fault in elsewhere
-    }
-    commands = [
-        act.do
-        for fault in elsewhere
-        for act in (*fault.ready, *fault.strike, *fault.heal, table.Act("", fault.moment.stretch))
-    ]
-    assert not [command for command in commands if "mariadb" in command or "apache" in command]
+    keys = {fault.key for fault in elsewhere}
+    assert keys >= {"process-hold", "both-keep-alive-off", "state-disk-full"}
+    commands = [act.do for fault in elsewhere for act in (*fault.ready, *fault.strike, *fault.heal)]
+    stretches = [fault.moment.stretch for fault in elsewhere]
+    assert not [command for command in commands + stretches if "mariadb" in command or "apache" in command]
     with pytest.raises(ValueError, match="no fault 'process-open' with postgresql and nginx"):
         table.chosen(["process-open"], ["postgresql"], "nginx")
-    assert {fault.key for fault in itertools.islice(table.walk(7, ["postgresql"], "nginx"), 60)} <= {
-        fault.key for fault in elsewhere
-    }
+    assert {fault.key for fault in itertools.islice(table.walk(7, ["postgresql"], "nginx"), 60)} <= keys
 
 
 def test_the_page_shows_the_results_that_are_kept() -> None:
