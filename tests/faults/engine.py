@@ -26,6 +26,7 @@ from tests.lab.hosts import CHECKOUT, HOSTS, Lab
 OUT = CHECKOUT / "build" / "faults"
 STRIKER = Path(__file__).with_name("striker.py")
 RATE = 25.0
+NOTHING_BROKEN = "what was to be broken was not"
 PATIENCE_S = 300
 SETTLE_S = 90
 EXAMPLES = 10
@@ -74,12 +75,12 @@ class Engine:
 
     # What is struck.
 
-    def act(self, act: Act, running: subprocess.Popen[bytes] | None = None) -> None:
-        """Do one act; its own failure is the fault's."""
+    def act(self, act: Act, running: subprocess.Popen[bytes] | None = None) -> bool:
+        """Do one act; whether it came about."""
         if act.on == "controller" and running:
             if act.do == "second":
                 self.run("cutover.yml")
-                return
+                return True
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
         elif act.on == "power":
@@ -88,15 +89,25 @@ class Engine:
             docker("kill", f"{self.lab.name}-{act.do}")
             docker("start", f"{self.lab.name}-{act.do}")
         else:
-            execute(f"{self.lab.name}-{act.on}", "sh", "-c", f"({act.do}) >/dev/null 2>&1", check=False)
+            command = f"({act.do}) >/dev/null 2>&1 || echo failed"
+            return not execute(f"{self.lab.name}-{act.on}", "sh", "-c", command, check=False).strip()
+        return True
 
     def _strike(self, fault: Fault, running: subprocess.Popen[bytes], striker: subprocess.Popen[str]) -> None:
         """Wait until the striker has struck, and strike on the other machines at once."""
         assert striker.stdout is not None
-        for _line in striker.stdout:
-            pass
-        for act in [each for each in fault.strike if each.on != "old"]:
-            self.act(act, running)
+        struck = 0
+        for line in striker.stdout:
+            struck += line.startswith("struck")
+            if line.startswith("failed"):
+                self._trouble = NOTHING_BROKEN
+            elif struck == 1 + bool(fault.moment.stretch):
+                for act in [each for each in fault.strike if each.on != "old"]:
+                    self._must_strike(act, running)
+
+    def _must_strike(self, act: Act, running: subprocess.Popen[bytes] | None = None) -> None:
+        if not self.act(act, running):
+            self._trouble = NOTHING_BROKEN
 
     def _striker(self, fault: Fault) -> subprocess.Popen[str]:
         plan: list[list[object]] = []
@@ -237,7 +248,7 @@ class Engine:
 
     def _blow(self, fault: Fault) -> Seen:
         """The command, with the fault in it, until it has healed."""
-        trouble = ""
+        self._trouble = ""
         if fault.moment.sign:
             striker = self._striker(fault)
             running = playbook.start(self.lab, self.out, *fault.command)
@@ -246,19 +257,19 @@ class Engine:
             first: int | None = running.wait(timeout=PATIENCE_S)
             hand.join(timeout=5)
             if striker.poll() is None:
-                trouble = f"the switchover never came to its step '{fault.moment.step}'"
+                self._trouble = f"the switchover never came to its step '{fault.moment.step}'"
                 execute(f"{self.lab.name}-old", "pkill", "-f", "^python3 - strike", check=False)
             hand.join(timeout=120)
         else:
             for act in fault.strike:
-                self.act(act)
+                self._must_strike(act)
             first = self.run(*fault.command)
         if first == -signal.SIGKILL:
             first = None
         for act in fault.heal:
             self.act(act)
         self._settle()
-        return Seen(self.look().outcome(), None, first=first, trouble=trouble)
+        return Seen(self.look().outcome(), None, first=first, trouble=self._trouble)
 
     def down(self) -> None:
         """The lab away."""

@@ -119,7 +119,7 @@ WATCHDOG = (Act("old", killed(f"{UNIT}-watchdog")),)
 BOTH = (Act("old", killed(UNIT, f"{UNIT}-watchdog")),)
 RUN_FULL = (
     "mount -o remount,size=$(($(df -k --output=used /run | tail -1) + 64))k /run && "
-    "dd if=/dev/zero of=/run/filler bs=1k status=none"
+    "{ dd if=/dev/zero of=/run/filler bs=1k status=none || true; }"
 )
 WRITES = f"n=0; while [ $n -lt 300 ]; do {sql('UPDATE rank SET name = name')}; sleep 0.1; n=$((n+1)); done"  # noqa: S608 - nor here
 LINK = "'cutover_ocpizza'"
@@ -128,7 +128,7 @@ ENDED = (
     '| while read id; do mariadb -e "KILL $id"; done'
 )
 NGINX = "/etc/nginx/sites-available/ocpizza"
-FILLED = "dd if=/dev/zero of=/mnt/full/filler bs=1k status=none || true"
+FILLED = "{ dd if=/dev/zero of=/mnt/full/filler bs=1k status=none || true; }"
 DATA = "/var/lib/mysql"
 
 
