@@ -244,12 +244,13 @@ def put_back(plan: Plan) -> None:
 
 
 def keep_putting_back(plan: Plan, seconds: float = 600.0) -> None:
-    """The same until every server has answered to it."""
+    """The same until every server has answered to it twice: an earlier word may still have been under way."""
     until = time.monotonic() + seconds
-    while is_revoked(plan):
+    answered = 0
+    while is_revoked(plan) and answered < 2:
         try:
             put_back(plan)
-            return
+            answered += 1
         except Exception as error:
             if time.monotonic() > until:
                 text = "the databases are not all as before: {0}; give the same command again".format(words(error))

@@ -22,6 +22,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides i
     Pair,
     Refused,
     Side,
+    be_patient,
     called,
     fence_for_good,
 )
@@ -33,6 +34,8 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Le
 TAIL_KEYS = 2000
 # What comes after the release holds nobody, and yet the watchdog sees that it comes to its end.
 AFTERWARDS_S = 60.0
+# What the watchdog needs of the deadline to finish or to undo what a server has left unanswered.
+RESERVE_S, LEAST_S = 1.0, 0.2
 
 
 class Switchover:
@@ -374,7 +377,7 @@ class Switchover:
 
     def open(self) -> None:
         """The point after which the way is forward: every database closes here before any opens there."""
-        self.remaining()
+        be_patient(self.pairs, max(LEAST_S, self.remaining() - RESERVE_S))
         if self.decision.claim("open", self.destination.name) != "open":
             raise Refused("the watchdog has released the site")
         for pair in self.pairs:

@@ -17,10 +17,8 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides i
     fence_for_good,
 )
 
-# The way forward has what is left of the deadline, and never less; the way back this much, for requests wait.
+# The way forward has what is left of the deadline but for this, and never less than this; the way back has this much.
 LEAST_S = 0.4
-# Once they wait no more.
-CALM_S = 2.0
 
 
 def recover(
@@ -48,7 +46,7 @@ def recover(
     try:
         # Where requests go there already, everything is open, and back would leave their writes behind.
         if not _released(the_valve, destination):
-            until = max(until, time.monotonic() + LEAST_S)
+            until = max(until - LEAST_S, time.monotonic() + LEAST_S)
             outcome["refused_write"] = _finish(origin, destination, pairs, until)
         valve.release(the_valve, destination.name)
         outcome["outcome"] = "open"
@@ -61,9 +59,6 @@ def recover(
         valve.release(the_valve, origin.name)
         outcome.update(outcome="aborted", reason="; then ".join(troubles))
     if outcome["outcome"] == "open":
-        for pair in pairs:
-            pair.origin.patience(CALM_S)
-            pair.destination.patience(CALM_S)
         outcome["reason"] = "; then ".join([outcome["reason"], *fence_for_good(pairs, outcome)])
     return outcome
 

@@ -97,7 +97,7 @@ def forget(path: str) -> None:
 def watch(
     path: str,
     recover: Callable[[str, float], object],
-    patience: float = 60.0,
+    patience: float = 15.0,
     end: Callable[[int], None] = end_process,
 ) -> str:
     """Serve one owner; call ``recover(reason, deadline)`` where it must be. Returns why, or '' where nothing is left.

@@ -11,7 +11,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, sw
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Link
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Switchover
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_recovery import recover
-from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Pair, Side
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import CALM_S, Pair, Side
 from tests.unit.plugins.fakes import HEALTHY, FakeDatabase, FakeLeash, FakeTracker, chosen, flags, make_valve, pair
 
 ORDERS = ("shop", "orders")
@@ -251,6 +251,16 @@ def test_nothing_is_journaled_while_requests_are_held(house: House, monkeypatch:
     assert seen == [False] * 11
     times = [event["time"] for event in journal.read_events(house.journal)]
     assert times == sorted(times)
+
+
+def test_what_opens_leaves_the_watchdog_time_before_the_deadline(house: House) -> None:
+    seen: list[float] = []
+    for database in (house.source, house.target):
+        database.open = database.close = lambda one=database: seen.append(one.patient)  # type: ignore[method-assign]
+    house.make().run()
+    assert len(seen) == 2
+    assert 0 < max(seen) < 5.0 - switchover.RESERVE_S
+    assert house.source.patient == house.target.patient == CALM_S
 
 
 def test_the_leash_is_told_before_anything_is_held(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import switchover_recovery, valve
+from ansible_collections.ocpizza.cutover.plugins.module_utils import switchover_recovery, switchover_sides, valve
 from tests.unit.plugins.fakes import chosen, flags
 from tests.unit.plugins.module_utils.test_switchover import House, Second, failing, turned
 
@@ -138,7 +138,8 @@ def test_the_way_forward_has_what_is_left_of_the_deadline(
 
     setattr(database, name, late)
     outcome = house.recover(until=103.0)
-    assert now[0] == pytest.approx(103.0)
+    # And the way back after it.
+    assert now[0] == pytest.approx(103.0 - switchover_recovery.LEAST_S)
     assert (outcome["outcome"], house.source.closed, house.target.closed) == ("aborted", False, True)
     assert flags(house.valve) == {"near"}
 
@@ -147,7 +148,7 @@ def test_at_the_deadline_there_is_an_instant_for_the_way_forward(house: House, m
     hold(house, "open")
     monkeypatch.setattr(switchover_recovery.time, "monotonic", lambda: 103.5)
     assert house.recover(until=103.0)["outcome"] == "open"
-    assert house.target.patient == switchover_recovery.CALM_S
+    assert house.target.patient == switchover_sides.CALM_S
 
 
 def test_a_release_waits_for_no_database_that_hangs(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
