@@ -96,6 +96,7 @@ def start_watchdog(plan: Plan, plan_path: str, operation: str) -> watchdog.Leash
     """Start the watchdog in a unit of its own, so that nothing that ends this process ends it too."""
     # One that still waits for an owner that was lost before it came.
     subprocess.run(["systemctl", "stop", plan["watchdog_unit"]], stderr=subprocess.DEVNULL, check=False)
+    watchdog.forget(plan["watchdog_socket"])
     subprocess.run(
         [
             "systemd-run",
@@ -197,6 +198,8 @@ def finish_earlier(plan: Plan) -> Dict[str, Any]:
     (the_valve,) = valve.valves_from([plan["valve"]])
     decision = valve.Decision(the_valve)
     if not valve.is_held(the_valve) and decision.read() != "open":
+        if is_revoked(plan):
+            put_back(plan)
         return {}
     await_rest(plan["watchdog_unit"])
     if lives_on(plan) == destination.name:
@@ -213,7 +216,47 @@ def finish_earlier(plan: Plan) -> Dict[str, Any]:
     if valve.is_held(the_valve):
         valve.release(the_valve, origin.name)
         valve.keep_again([the_valve], float(plan["deadline_s"]))
+    if is_revoked(plan):
+        put_back(plan)
     return {}
+
+
+def is_revoked(plan: Plan) -> bool:
+    """Whether a decision to open was taken back, so that a database may still be as it was decided."""
+    (the_valve,) = valve.valves_from([plan["valve"]])
+    decision = valve.Decision(the_valve)
+    return decision.read() == "abort" and decision.towards() == plan["origin"] == lives_on(plan)
+
+
+def put_back(plan: Plan) -> None:
+    """Have what such a switchover has opened closed, and what it has closed open."""
+    lost: List[Exception] = []
+    for role in ("destination", "origin"):
+        for engine in sorted(plan["engines"]):
+            # One that cannot be reached must not keep the others as they are.
+            try:
+                database = open_database(plan, engine, plan[role], 2.0)
+                (database.open if role == "origin" else database.close)()
+            except Exception as error:
+                lost.append(error)
+    if lost:
+        raise lost[0]
+
+
+def keep_putting_back(plan: Plan, seconds: float = 600.0) -> None:
+    """The same until every server has answered to it twice: an earlier word may still have been under way."""
+    until = time.monotonic() + seconds
+    answered = 0
+    while is_revoked(plan) and answered < 2:
+        try:
+            put_back(plan)
+            answered += 1
+        except Exception as error:
+            if time.monotonic() > until:
+                text = "the databases are not all as before: {0}; give the same command again".format(words(error))
+                journal.append(plan["journal"], plan["phase"], "failed", text, "watchdog", plan["host"])
+                return
+        time.sleep(0.5)
 
 
 def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
@@ -243,6 +286,8 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
     moved = outcome["outcome"] == "open"
     if moved:
         settle(plan, destination.name)
+    if move.leash:
+        move.leash.done()
     for pair in pairs:
         # What is kept for a proof that nobody will take would fill the disk.
         try:
@@ -252,6 +297,8 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
             outcome["reason"] = "; ".join(filter(None, [outcome["reason"], kept]))
     if outcome["pause_ms"] is not None:
         valve.keep_again([the_valve], outcome["pause_ms"] / 1000)
+    if move.leash:
+        move.leash.end()
     return outcome
 
 
@@ -267,6 +314,15 @@ def settle(plan: Plan, side: str) -> None:
     write_json(plan["state"], {"side": side, "since": journal.utc_now()})
     (the_valve,) = valve.valves_from([plan["valve"]])
     valve.Decision(the_valve).clear()
+
+
+def decided(plan: Plan) -> str:
+    """What holds for a switchover whose process is gone: 'open' or 'abort', from now on in any case."""
+    (the_valve,) = valve.valves_from([plan["valve"]])
+    # Where it had written down that the site has moved, it may have cleared its decision already.
+    if lives_on(plan) == plan["destination"]:
+        return valve.Decision(the_valve).claim("open", plan["destination"])
+    return valve.Decision(the_valve).claim("abort")
 
 
 def refence(plan: Plan, side: str) -> str:
@@ -293,11 +349,12 @@ def watched_pairs(plan: Plan) -> List[Pair]:
     ]
 
 
-def recover_switchover(plan: Plan, pairs: List[Pair], reason: str) -> Dict[str, Any]:
+def recover_switchover(plan: Plan, pairs: List[Pair], reason: str, until: float = 0.0) -> Dict[str, Any]:
     """Recover, remember where the site is then, and leave the result."""
     origin, destination = sides_of(plan)
     (the_valve,) = valve.valves_from([plan["valve"]])
-    outcome = switchover_recovery.recover(reason, plan, origin, destination, pairs, the_valve)
+    decided(plan)
+    outcome = switchover_recovery.recover(reason, plan, origin, destination, pairs, the_valve, until)
     if outcome["outcome"] == "open":
         settle(plan, destination.name)
     elif plan.get("target_engines"):
@@ -310,17 +367,24 @@ def recover_switchover(plan: Plan, pairs: List[Pair], reason: str) -> Dict[str, 
 def watch_switchover(plan: Plan) -> None:
     """Hold the watchdog's own connections ready, and recover where the owner does not come through."""
     (the_valve,) = valve.valves_from([plan["valve"]])
-    owner = watchdog.left_behind(plan["watchdog_socket"])
+    owner, until = watchdog.left_behind(plan["watchdog_socket"])
     if owner:
         watchdog.end_process(owner)
+        reason = "the watchdog was lost"
+        pairs: List[Pair] = []
         # Back needs no database, and must not wait for one.
-        back = valve.Decision(the_valve).claim("abort") == "abort"
-        recover_switchover(plan, [] if back else watched_pairs(plan), "the watchdog was lost")
+        if decided(plan) == "open":
+            try:
+                pairs = watched_pairs(plan)
+            except Refused as error:
+                reason = "{0}; then {1}".format(reason, words(error))
+        recover_switchover(plan, pairs, reason, until)
         watchdog.forget(plan["watchdog_socket"])
     else:
         recover = functools.partial(recover_switchover, plan, watched_pairs(plan))
         if not watchdog.watch(plan["watchdog_socket"], recover):
             return
+    keep_putting_back(plan)
     valve.keep_again([the_valve], float(plan["deadline_s"]))
 
 
@@ -342,7 +406,7 @@ def watch_restart(plan: Plan) -> None:
     """Release every site where the restart does not."""
     valves = valve.valves_from(plan["valves"])
 
-    def recover(reason: str) -> None:
+    def recover(reason: str, _until: float = 0.0) -> None:
         # Released to a database that is down, every held request would fail; for an instant they wait on.
         try:
             reason = "{0}; {1}".format(reason, restart.bring_back(plan))
@@ -353,7 +417,7 @@ def watch_restart(plan: Plan) -> None:
         journal.append(plan["journal"], plan["phase"], "failed", reason, "watchdog", plan["host"])
         write_json(plan["result"], {"outcome": "refused", "reason": reason, "by": "watchdog"})
 
-    owner = watchdog.left_behind(plan["watchdog_socket"])
+    owner, _until = watchdog.left_behind(plan["watchdog_socket"])
     if owner:
         watchdog.end_process(owner)
         recover("the watchdog was lost")

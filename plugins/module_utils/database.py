@@ -106,6 +106,10 @@ class Database(abc.ABC):
     ) -> "Database":
         """Connect; every answer of the server comes within ``timeout`` seconds, or fails."""
 
+    @abc.abstractmethod
+    def patience(self, seconds: float) -> None:
+        """From now on every answer of the server comes within so many seconds, or fails."""
+
     # The site's own schema, and the fence.
 
     @abc.abstractmethod

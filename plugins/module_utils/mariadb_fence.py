@@ -77,6 +77,11 @@ class FencedServer:
         self.credentials: Dict[str, Any] = {}
         self._named: Tuple[float, List[Dict[str, Any]]] = (0.0, [])
 
+    def patience(self, seconds: float) -> None:
+        """From now on every answer of the server comes within so many seconds, or fails."""
+        # PyMySQL looks at them before every answer.
+        self.connection._read_timeout = self.connection._write_timeout = seconds
+
     def rows(self, statement: str, arguments: Sequence[Any] = ()) -> List[Dict[str, Any]]:
         """The answer to one statement."""
         with self.connection.cursor() as cursor:

@@ -132,6 +132,11 @@ class FencedServer:
             raise
         return cls(opened[0], site, side, credentials, timeout, opened[1])
 
+    def patience(self, seconds: float) -> None:
+        """From now on every answer of the server comes within so many seconds, or fails."""
+        for connection in [*self.connections.values(), *self.strangers.values()]:
+            connection._usock.settimeout(seconds)
+
     def rows(self, database: str, statement: str, *arguments: Any) -> List[List[Any]]:
         """The answer to one request to a database."""
         return ask(self.connections[database], statement, arguments)

@@ -134,6 +134,7 @@ class Restart:
             self.steps.flush()
         outcome["finished"] = journal.utc_now()
         valve.keep_again(staying(self.valves), outcome["hold_ms"] / 1000)
+        leash.end()
         return outcome
 
     def restart(self, deadline: float) -> None:

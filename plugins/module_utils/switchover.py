@@ -22,6 +22,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides i
     Pair,
     Refused,
     Side,
+    be_patient,
     called,
     fence_for_good,
 )
@@ -31,6 +32,10 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.watchdog import Le
 
 # More keys than this are compared before the hold, not inside it.
 TAIL_KEYS = 2000
+# What comes after the release holds nobody, and yet the watchdog sees that it comes to its end.
+AFTERWARDS_S = 60.0
+# What the watchdog needs of the deadline to finish or to undo what a server has left unanswered.
+RESERVE_S, LEAST_S = 1.0, 0.2
 
 
 class Switchover:
@@ -51,6 +56,8 @@ class Switchover:
         self.pairs = list(pairs)
         self.valve = the_valve
         self.make_leash = leash
+        # Whoever writes down where the site lives then is to say that it is done.
+        self.leash: Optional[Leash] = None
         self.decision = valve.Decision(the_valve)
         self.steps = Steps(plan["journal"], plan["phase"], plan["host"])
         self.deadline = 0.0
@@ -71,14 +78,13 @@ class Switchover:
     def run(self) -> Outcome:
         """Move the writes from the origin to the destination, or leave everything as it was."""
         held_at: Optional[float] = None
-        leash: Optional[Leash] = None
         try:
             self.steps.run("gate", self.gate)
-            leash = self.make_leash()
+            self.leash = self.make_leash()
             self.steps.run("keep-alive off", self.close_keepalive)
             held_at = time.monotonic()
             self.deadline = held_at + float(self.plan["deadline_s"])
-            leash.hold_until(self.deadline)
+            self.leash.hold_until(self.deadline)
             self.steps.holding = True
             for name, step in self.held_steps():
                 self.steps.run(name, step)
@@ -87,10 +93,9 @@ class Switchover:
         except Exception as error:
             self.outcome["reason"] = words(error)
             self.undo(held_at is not None)
-        if held_at is not None:
+        if held_at is not None and self.leash is not None:
             self.outcome["pause_ms"] = round((time.monotonic() - held_at) * 1000, 1)
-        if leash is not None:
-            leash.done()
+            self.leash.released(AFTERWARDS_S)
         self.steps.flush()
         if self.outcome["outcome"] == "open":
             try:
@@ -372,7 +377,7 @@ class Switchover:
 
     def open(self) -> None:
         """The point after which the way is forward: every database closes here before any opens there."""
-        self.remaining()
+        be_patient(self.pairs, max(LEAST_S, self.remaining() - RESERVE_S))
         if self.decision.claim("open", self.destination.name) != "open":
             raise Refused("the watchdog has released the site")
         for pair in self.pairs:

@@ -43,12 +43,24 @@ def called(database: Database, pairs: Sequence[Pair]) -> str:
     return "the {0}'s {1}database".format(database.side, database.engine + " " if len(pairs) > 1 else "")
 
 
+# Seconds for a server's answer when nobody waits for it.
+CALM_S = 5.0
+
+
+def be_patient(pairs: Sequence[Pair], seconds: float) -> None:
+    """Have every server answer within so many seconds from now on."""
+    for pair in pairs:
+        pair.origin.patience(seconds)
+        pair.destination.patience(seconds)
+
+
 def fence_for_good(pairs: Sequence[Pair], outcome: Dict[str, Any]) -> List[str]:
     """Lock the accounts of the origin's databases, end their sessions, move the events: what of that failed.
 
     Each part is tried, whatever became of another.
     """
     failures: List[str] = []
+    be_patient(pairs, CALM_S)
 
     def tried(trouble: str, act: Callable[..., Any], *arguments: Any) -> int:
         try:

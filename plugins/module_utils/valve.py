@@ -255,6 +255,14 @@ class Decision:
             self._keep()
         return self.read()
 
+    def revoke(self, side: str) -> None:
+        """Decide 'abort' after all, and note the side whose databases must be open again."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path + ".new")
+        os.symlink("abort {0}".format(side), self.path + ".new")
+        os.rename(self.path + ".new", self.path)
+        self._keep()
+
     def _keep(self) -> None:
         """Have a power cut leave the decision."""
         folder = os.open(os.path.dirname(self.path), os.O_RDONLY)
@@ -274,7 +282,7 @@ class Decision:
         return self._words()[0]
 
     def towards(self) -> str:
-        """The side that was decided to be opened."""
+        """The side that was decided to be opened, or to be opened again."""
         return self._words()[-1]
 
 

@@ -26,15 +26,23 @@ DEADLINE_S = 5.0
 
 
 def suffered(engine: Engine, faults: Iterable[table.Fault], walking: bool = False) -> list[dict[str, Any]]:
-    """One fault after the other, told as it goes; the rest is left where the site is not back home."""
+    """One fault after the other, told as it goes; where the site is not back home the next has a new one."""
     rows = []
+    home = True
     for fault in faults:
+        if not home:
+            engine.prepare()
         began = time.monotonic()
         try:
             seen = engine.suffer(fault)
         except (LabError, subprocess.TimeoutExpired) as problem:
             seen = judge.Seen("neither: it did not come to an end", None, trouble=str(problem), back=1)
-        row = {**judge.row(fault, seen, DEADLINE_S), "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        home = not seen.back
+        row = {
+            **judge.row(fault, seen, DEADLINE_S),
+            "on": engine.on,
+            "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
         rows.append(row)
         print(
             f"{row['verdict']} {fault.key:32} {row['outcome']:12} failed {row['failed_requests']}, lost "
@@ -46,9 +54,6 @@ def suffered(engine: Engine, faults: Iterable[table.Fault], walking: bool = Fals
             keep(row)
         if row["verdict"] != "PASSED":
             (OUT / "ansible.log").replace(OUT / f"{fault.key}.log")
-        if seen.back:
-            print("The site is not back home: what is left does not run.", file=sys.stderr)
-            break
     return rows
 
 
@@ -79,8 +84,9 @@ def write_page(rows: Sequence[dict[str, Any]]) -> None:
 def main() -> int:
     """The faults, and the lab away again unless KEEP=1."""
     try:
-        chosen = table.chosen(keys_from(os.environ.get("FAULTS", "")))
-        engine = Engine(Lab.from_environment())
+        lab = Lab.from_environment()
+        chosen = table.chosen(keys_from(os.environ.get("FAULTS", "")), lab.engines, lab.web)
+        engine = Engine(lab)
     except (ValueError, LabError) as problem:
         print(f"faults: {problem}", file=sys.stderr)
         return 1
@@ -91,7 +97,9 @@ def main() -> int:
         if os.environ.get("WALK"):
             seed = int(os.environ.get("SEED") or time.time_ns() % 1_000_000)
             print(f"SEED={seed}", flush=True)
-            rows = suffered(engine, until(table.walk(seed), float(os.environ["WALK"])), walking=True)
+            rows = suffered(
+                engine, until(table.walk(seed, lab.engines, lab.web), float(os.environ["WALK"])), walking=True
+            )
             wanted = len(rows)
         else:
             rows, wanted = suffered(engine, chosen), len(chosen)

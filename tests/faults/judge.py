@@ -134,14 +134,15 @@ def table(rows: Iterable[Mapping[str, Any]]) -> str:
             failed += f" ({each['excused']})"
         counts = [_shown(each[name]) for name in ("lost_writes", "duplicated_writes", "split_writes")]
         hold = each["longest_hold_ms"]
-        cells = [f"{each['text']} (`{each['fault']}`)", each["step"], outcome, failed, *counts]
+        name = f"`{each['fault']}`" + (f" on {each['on']}" if each.get("on") else "")
+        cells = [f"{each['text']} ({name})", each["step"], outcome, failed, *counts]
         lines.append("| " + " | ".join([*cells, "?" if hold is None else f"{hold} ms"]).replace("\n", " ") + " |")
     return "\n".join(lines) + "\n"
 
 
 def missing(rows: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> str:
     """A sentence that names the faults without a result."""
-    ran = {each["fault"] for each in rows}
+    ran = {each["fault"] for each in rows if not each.get("on")}
     left = [f"`{key}`" for key in keys if key not in ran]
     return "\n" + textwrap.fill(f"Not run yet: {', '.join(left)}.", 118, break_on_hyphens=False) + "\n" if left else ""
 
@@ -156,9 +157,10 @@ def _shown(number: int | None) -> str:
 
 
 def merged(old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]], order: Sequence[str]) -> list[Any]:
-    """The last result of every fault of the table, in its order."""
-    last = {each["fault"]: each for each in [*old, *new]}
-    return [last[key] for key in order if key in last]
+    """The last result of every fault of the table in each lab, in its order; the usual lab comes first."""
+    last = {(each.get("on", ""), each["fault"]): each for each in [*old, *new]}
+    labs = sorted({on for on, _key in last})
+    return [last[on, key] for on in labs for key in order if (on, key) in last]
 
 
 def holds(lines: Iterable[str], until: float) -> float:

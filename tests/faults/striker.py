@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs on the source, on its own Python: strikes when the switchover is where it should be, and tells of every hold.
 
-``striker.py record`` prints a line a hold; ``striker.py strike PLAN`` follows [[sign, after, command], ...] in order.
+``striker.py record`` prints a line a hold; ``striker.py strike PLAN`` follows [[sign, after, command], ...] in order,
+prints a line each, and one more where the last command failed within a second: then nothing was broken.
 """
 
 import json
@@ -41,6 +42,7 @@ def seen(sign: str) -> bool:
 def strike(plan: List[List[Any]]) -> None:
     """Wait for each sign, then act; nothing waits for a command to end."""
     until = time.monotonic() + PATIENCE
+    last = None
     for sign, after, command in plan:
         while not seen(sign):
             if time.monotonic() > until:
@@ -48,8 +50,14 @@ def strike(plan: List[List[Any]]) -> None:
             time.sleep(0.0005)
         time.sleep(after)
         if command:
-            subprocess.Popen(["sh", "-c", command], stdout=subprocess.DEVNULL, start_new_session=True)
+            last = subprocess.Popen(["sh", "-c", command], stdout=subprocess.DEVNULL, start_new_session=True)
         print("struck at " + sign, flush=True)
+    if last:
+        try:
+            if last.wait(1):
+                print("failed", flush=True)
+        except subprocess.TimeoutExpired:
+            pass
 
 
 def record() -> None:

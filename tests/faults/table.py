@@ -17,6 +17,8 @@ AS_BEFORE, DONE = "as before", "done"
 EITHER = f"{DONE} or {AS_BEFORE}"
 UNIT = "cutover-ocpizza-switchover"
 STATE = "/var/lib/cutover/ocpizza"
+# The lab that the table is for, and what shows in a command that it is for that lab alone.
+USUAL = ("mariadb", "apache")
 OWN_DATABASE = "the site's own database was down"
 OWN_MACHINE = "the machine with the web server was down"
 OWN_WEB = "the web server itself was broken"
@@ -55,6 +57,8 @@ class Fault:
     command: tuple[str, ...] = ("cutover.yml",)
     # What the refusal tells a person to run before the same command again.
     remedy: str = ""
+    # What makes the fault possible, done before there is any traffic.
+    ready: tuple[Act, ...] = ()
 
 
 def sql(statement: str, database: str = "ocpizza") -> str:
@@ -106,8 +110,8 @@ OPEN = Moment("open", "open", 0.1, not_closing(2.5))
 # A machine takes its time to lose its power.
 LONG_OPEN = Moment("open", "open", 0.1, not_closing(4))
 RELEASE = Moment("release", "moved")
+FOR_GOOD = Moment("fence for good", "moved", 0.05)
 SETTLED = Moment("after", "settled")
-MOMENTS = (GATE, NEAR, HOLD, DRAIN, FENCE, CATCH_UP, OPEN, RELEASE, SETTLED)
 
 CONTROLLER = (Act("controller", "kill"),)
 OWNER = (Act("old", killed(UNIT)),)
@@ -115,7 +119,7 @@ WATCHDOG = (Act("old", killed(f"{UNIT}-watchdog")),)
 BOTH = (Act("old", killed(UNIT, f"{UNIT}-watchdog")),)
 RUN_FULL = (
     "mount -o remount,size=$(($(df -k --output=used /run | tail -1) + 64))k /run && "
-    "dd if=/dev/zero of=/run/filler bs=1k status=none"
+    "{ dd if=/dev/zero of=/run/filler bs=1k status=none || true; }"
 )
 WRITES = f"n=0; while [ $n -lt 300 ]; do {sql('UPDATE rank SET name = name')}; sleep 0.1; n=$((n+1)); done"  # noqa: S608 - nor here
 LINK = "'cutover_ocpizza'"
@@ -124,16 +128,46 @@ ENDED = (
     '| while read id; do mariadb -e "KILL $id"; done'
 )
 NGINX = "/etc/nginx/sites-available/ocpizza"
-# Everything that is there, on a disk of its own with no room left.
-FULL = (
-    "mkdir -p /mnt/full && mount -t tmpfs -o size=$(($(du -sk /var/lib/cutover | cut -f1) + 64))k full /mnt/full && "
-    "cp -a /var/lib/cutover/. /mnt/full && mount --bind /mnt/full /var/lib/cutover && "
-    "dd if=/dev/zero of=/mnt/full/filler bs=1k status=none"
+FILLED = "{ dd if=/dev/zero of=/mnt/full/filler bs=1k status=none || true; }"
+DATA = "/var/lib/mysql"
+
+
+def small(folder: str, room: int) -> str:
+    """Everything that is in a folder, on a disk of its own with so many KiB left."""
+    return (
+        f"mkdir -p /mnt/full && mount -t tmpfs -o size=$(($(du -sk {folder} | cut -f1) + {room}))k full /mnt/full && "
+        f"cp -a {folder}/. /mnt/full && mount --bind /mnt/full {folder}"
+    )
+
+
+def large(folder: str) -> str:
+    """The same folder on the disk that it was on, as it is now."""
+    return (
+        f"rm -f /mnt/full/filler; umount -l {folder} && find {folder} -mindepth 1 -delete && "
+        f"cp -a /mnt/full/. {folder}/ && umount -l /mnt/full"
+    )
+
+
+def stopped(service: str, meanwhile: str) -> str:
+    """Something done to a service's files."""
+    return f"systemctl stop {service}; {meanwhile}; systemctl start {service}"
+
+
+def skewed(minutes: int) -> str:
+    """The database believes another time from its next start on."""
+    return (
+        "mkdir -p /run/systemd/system/mariadb.service.d && printf '[Service]\\nEnvironment=LD_PRELOAD=%s "
+        f"FAKETIME={minutes:+d}m DONT_FAKE_MONOTONIC=1\\n' $(find /usr/lib -name libfaketimeMT.so.1) "
+        "> /run/systemd/system/mariadb.service.d/clock.conf; systemctl daemon-reload; systemctl restart mariadb"
+    )
+
+
+FAKETIME = (
+    "apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libfaketime"
 )
-ROOMY = (
-    "rm -f /mnt/full/filler; umount -l /var/lib/cutover && cp -a /mnt/full/. /var/lib/cutover/ && "
-    "for each in $(cd /var/lib/cutover && find . -type f); do [ -e /mnt/full/$each ] || rm -f /var/lib/cutover/$each; "
-    "done; umount -l /mnt/full"
+PUNCTUAL = (
+    "rm -r /run/systemd/system/mariadb.service.d; systemctl daemon-reload; systemctl restart mariadb; "
+    "apt-get purge -y -qq libfaketime"
 )
 
 
@@ -164,13 +198,13 @@ def _processes() -> Iterator[Fault]:
         DONE,
     )
     before_open = (GATE, NEAR, HOLD, DRAIN, FENCE, CATCH_UP)
-    for moment in (*before_open, OPEN, RELEASE):
+    for moment in (*before_open, OPEN, RELEASE, FOR_GOOD, SETTLED):
         expected = AS_BEFORE if moment in before_open else DONE
         yield Fault(f"process-{_slug(moment)}", "the switchover's process is killed", moment, OWNER, expected)
-    for moment in (HOLD, OPEN):
+    for moment in (HOLD, OPEN, RELEASE):
         yield Fault(f"watchdog-{_slug(moment)}", "the watchdog is killed", moment, WATCHDOG, EITHER)
-    for moment in (NEAR, CATCH_UP, OPEN):
-        expected = DONE if moment is OPEN else AS_BEFORE
+    for moment in (NEAR, HOLD, CATCH_UP, OPEN, FOR_GOOD):
+        expected = DONE if moment in (OPEN, FOR_GOOD) else AS_BEFORE
         yield Fault(f"both-{_slug(moment)}", "the process and its watchdog are killed at once", moment, BOTH, expected)
 
 
@@ -257,6 +291,37 @@ def _databases() -> Iterator[Fault]:
         EITHER,
         (Act("db", "tc qdisc del dev eth0 root"),),
     )
+    for host, side in (("old", "source"), ("db", "target")):
+        yield Fault(
+            f"{side}-database-hangs-open",
+            f"the {side}'s database stands still for 8 s",
+            OPEN,
+            (Act(host, "pkill -STOP mariadbd; sleep 8; pkill -CONT mariadbd"),),
+            EITHER,
+        )
+        for moment, key in ((BEFORE, "gate"), (NEAR, "inside")):
+            yield Fault(
+                f"{side}-disk-full-{key}",
+                f"the disk of the {side}'s database is full",
+                moment,
+                (Act(host, FILLED),),
+                AS_BEFORE,
+                # MariaDB looks once a minute whether there is room again.
+                (Act(host, "rm -f /mnt/full/filler; sleep 62; " + stopped("mariadb", large(DATA))),),
+                OWN_DATABASE if host == "old" else "",
+                ready=(Act(host, stopped("mariadb", small(DATA, 16384))),),
+            )
+    for minutes in (7, -7):
+        yield Fault(
+            f"clock-{'ahead' if minutes > 0 else 'behind'}",
+            f"the clock of the target's database is seven minutes {'ahead' if minutes > 0 else 'behind'}",
+            BEFORE,
+            (Act("db", skewed(minutes)),),
+            DONE,
+            (Act("db", PUNCTUAL),),
+            OWN_DATABASE,
+            ready=(Act("db", FAKETIME),),
+        )
     for moment in (NEAR, CATCH_UP, OPEN):
         yield Fault(
             f"target-partitioned-{_slug(moment)}",
@@ -303,6 +368,31 @@ def _surroundings() -> Iterator[Fault]:
         remedy="verify.yml",
     )
     yield Fault(
+        "schema-changed-inside",
+        "a table gets a column after the gate",
+        NEAR,
+        (Act("old", sql("ALTER TABLE shop_order ADD COLUMN fault INT NULL")),),
+        AS_BEFORE,
+        (Act("old", sql("ALTER TABLE shop_order DROP COLUMN fault")),),
+        remedy="verify.yml",
+    )
+    yield Fault(
+        "table-added",
+        "a table is added after the proof",
+        BEFORE,
+        (Act("old", sql("CREATE TABLE fault (id INT PRIMARY KEY)")),),
+        AS_BEFORE,
+        (Act("old", sql("DROP TABLE fault")),),
+    )
+    yield Fault(
+        "writer-on-target",
+        "somebody tries to write to the target's database, ten times a second",
+        BEFORE,
+        (Act("db", f"({WRITES}) & sleep 1"),),
+        DONE,
+        (Act("db", "pkill -f 'while . .n -lt 300' || true"),),
+    )
+    yield Fault(
         "second-migration",
         "somebody else starts the same migration",
         GATE,
@@ -313,9 +403,9 @@ def _surroundings() -> Iterator[Fault]:
         "state-disk-full",
         "the disk with the switchover's own files is full on the source",
         NEAR,
-        (Act("old", FULL),),
+        (Act("old", small("/var/lib/cutover", 64) + " && " + FILLED),),
         AS_BEFORE,
-        (Act("old", ROOMY),),
+        (Act("old", large("/var/lib/cutover")),),
     )
     yield Fault(
         "run-full",
@@ -400,19 +490,27 @@ def _machines() -> Iterator[Fault]:
     )
 
 
-def chosen(keys: Sequence[str]) -> list[Fault]:
-    """The faults of these keys, or all; one that is not there is an error that names those that are."""
-    known = {fault.key: fault for fault in faults()}
+def chosen(keys: Sequence[str], engines: Sequence[str] = USUAL[:1], web: str = USUAL[1]) -> list[Fault]:
+    """The faults of these keys, or all that the lab can have; one that is not there is an error that names those."""
+    lab = (*engines, web)
+    absent = [name for name in USUAL if name not in lab]
+    known = {fault.key: fault for fault in faults() if not any(_has(fault, name) for name in absent)}
     unknown = [key for key in keys if key not in known]
     if unknown:
-        raise ValueError(f"no fault '{unknown[0]}'; there are {', '.join(known)}")
+        raise ValueError(f"no fault '{unknown[0]}' with {' and '.join(lab)}; there are {', '.join(known)}")
     return [known[key] for key in keys] if keys else list(known.values())
 
 
-def walk(seed: int) -> Iterator[Fault]:
+def _has(fault: Fault, name: str) -> bool:
+    """Whether something of the usual lab is in a command of a fault."""
+    commands = [act.do for act in (*fault.ready, *fault.strike, *fault.heal)]
+    return any(name in command for command in [*commands, fault.moment.stretch])
+
+
+def walk(seed: int, engines: Sequence[str] = USUAL[:1], web: str = USUAL[1]) -> Iterator[Fault]:
     """Faults drawn by a seed, for ever; what strikes a process strikes it at any instant of the hold."""
     draw = random.Random(seed)  # noqa: S311 - the same seed must draw the same
-    table = faults()
+    table = chosen([], engines, web)
     while True:
         fault = draw.choice(table)
         if fault.strike in (OWNER, WATCHDOG, BOTH) and draw.random() < 0.7:

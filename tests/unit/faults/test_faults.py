@@ -129,6 +129,14 @@ def test_a_later_result_replaces_an_earlier_one_in_the_tables_order() -> None:
     ]
 
 
+def test_each_lab_has_its_results() -> None:
+    usual, other = {"fault": "a", "n": 1}, {"fault": "a", "on": "nginx", "n": 2}
+    assert judge.merged([other], [usual], ["a", "b"]) == [usual, other]
+    assert judge.missing([other], ["a"]) == "\nNot run yet: `a`.\n"
+    row = {**judge.row(FAULT, seen(), 5.0), "on": "postgresql, nginx"}
+    assert "(`process-fence` on postgresql, nginx)" in judge.table([row])
+
+
 @pytest.mark.parametrize(
     ("lines", "longest"),
     [
@@ -152,8 +160,20 @@ def test_faults_are_chosen_by_their_keys() -> None:
     keys = keys_from("process-open, watchdog-hold")
     assert [fault.key for fault in table.chosen(keys)] == ["process-open", "watchdog-hold"]
     assert table.chosen([]) == table.faults()
-    with pytest.raises(ValueError, match=r"^no fault 'proces-open'; there are controller-gate, "):
+    with pytest.raises(ValueError, match=r"^no fault 'proces-open' with mariadb and apache; there are controller-gate"):
         table.chosen(["proces-open"])
+
+
+def test_a_lab_has_no_fault_of_what_it_has_not() -> None:
+    elsewhere = table.chosen([], ["postgresql"], "nginx")
+    keys = {fault.key for fault in elsewhere}
+    assert keys >= {"process-hold", "both-keep-alive-off", "state-disk-full"}
+    commands = [act.do for fault in elsewhere for act in (*fault.ready, *fault.strike, *fault.heal)]
+    stretches = [fault.moment.stretch for fault in elsewhere]
+    assert not [command for command in commands + stretches if "mariadb" in command or "apache" in command]
+    with pytest.raises(ValueError, match="no fault 'process-open' with postgresql and nginx"):
+        table.chosen(["process-open"], ["postgresql"], "nginx")
+    assert {fault.key for fault in itertools.islice(table.walk(7, ["postgresql"], "nginx"), 60)} <= keys
 
 
 def test_the_page_shows_the_results_that_are_kept() -> None:

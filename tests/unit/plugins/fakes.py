@@ -29,6 +29,7 @@ class FakeDatabase:
         self.number = server
         self.peer: FakeDatabase | None = None
         self.failing: dict[str, Exception] = {}
+        self.patient = 0.0
         self.closed = False
         self.soft = False
         self.soft_free = True
@@ -51,6 +52,9 @@ class FakeDatabase:
         self.calls.append(f"{self.label}.{method}")
         if method in self.failing:
             raise self.failing[method]
+
+    def patience(self, seconds: float) -> None:
+        self.patient = seconds
 
     def close(self) -> None:
         self._called("close")
@@ -224,8 +228,14 @@ class FakeLeash:
         self.calls.append("leash.hold")
         self.instant = instant
 
+    def released(self, seconds: float) -> None:
+        self.calls.append("leash.released")
+
     def done(self) -> None:
         self.calls.append("leash.done")
+
+    def end(self) -> None:
+        self.calls.append("leash.end")
 
 
 def make_valve(folder: Path, site: str = "shop") -> valve.Valve:

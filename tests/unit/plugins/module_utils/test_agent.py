@@ -24,7 +24,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Change
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Refused
-from tests.unit.plugins.fakes import FakeDatabase, chosen, flags, make_valve, pair
+from tests.unit.plugins.fakes import FakeDatabase, FakeLeash, chosen, flags, make_valve, pair
 
 
 class House:
@@ -114,6 +114,7 @@ class FakeSwitchover:
 
     def __init__(self, *arguments: Any) -> None:
         FakeSwitchover.made = arguments
+        self.leash: Any = None
 
     def run(self) -> dict[str, Any]:
         followed_from = {one.destination.engine: one.destination.changes_from() for one in self.made[3]}
@@ -125,7 +126,7 @@ class FakeSwitchover:
         if verdict != "refused":
             self.outcome["pause_ms"] = 1.5
             valve.raise_flag(self.made[4], "near")
-            self.made[5]()
+            self.leash = self.made[5]()
         self.calls.append("released")
         return self.outcome
 
@@ -159,7 +160,12 @@ def switching(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.setattr(agent, "Comparer", FakeComparer)
     monkeypatch.setattr(tracker, "Tracker", FakeFollower)
     monkeypatch.setattr(FakeSwitchover, "verdict", "open")
-    monkeypatch.setattr(agent, "start_watchdog", lambda *_arguments: house.calls.append("watchdog"))
+
+    def start_watchdog(*_arguments: Any) -> FakeLeash:
+        house.calls.append("watchdog")
+        return FakeLeash(house.calls)
+
+    monkeypatch.setattr(agent, "start_watchdog", start_watchdog)
     monkeypatch.setattr(FakeSwitchover, "calls", house.calls)
     monkeypatch.setattr(FakeFollower, "made", [])
     return house
@@ -175,7 +181,13 @@ def test_the_next_proof_starts_before_the_first_write_on_the_other_side(switchin
     assert switching.target.changes_from() == "0-2-1"
     assert switching.calls.index("target.changes_from") < switching.calls.index("target.mark")
     # The watchdog finds the point where it has to finish; what is not needed any more is given up.
-    assert switching.calls[switching.calls.index("watchdog") :][:3] == ["watchdog", "released", "source.forget_changes"]
+    assert switching.calls[switching.calls.index("watchdog") : -1] == [
+        "watchdog",
+        "released",
+        "leash.done",
+        "source.forget_changes",
+        "leash.end",
+    ]
     assert not os.path.exists(switching.plan["proof"] + ".next")
     assert FakeSwitchover.made[4] == switching.valve
     assert [side.name for side in FakeSwitchover.made[1:3]] == ["source", "target"]
@@ -455,7 +467,7 @@ def test_the_relay_reads_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def recovering(monkeypatch: pytest.MonkeyPatch, reason: str = "the deadline passed") -> None:
-    monkeypatch.setattr(watchdog, "watch", lambda _path, recover: recover(reason))
+    monkeypatch.setattr(watchdog, "watch", lambda _path, recover: recover(reason, 0.0))
 
 
 def test_the_watchdog_of_a_switchover_leaves_result_and_journal(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,7 +511,7 @@ def test_the_watchdog_holds_every_engine_ready(house: House, monkeypatch: pytest
             "open postgresql source 2",
             "open postgresql target 2",
         ]
-        recover("the deadline passed")
+        recover("the deadline passed", 0.0)
 
     monkeypatch.setattr(watchdog, "watch", watch)
     house.main("switchover-watchdog")
@@ -511,7 +523,7 @@ def test_the_watchdog_holds_every_engine_ready(house: House, monkeypatch: pytest
 def left_alone(house: House, decided: str = "") -> subprocess.Popen[bytes]:
     """As a watchdog leaves it that was killed inside a hold; its owner lives on."""
     owner = subprocess.Popen(["sleep", "60"])
-    watchdog.watches(house.plan["watchdog_socket"], owner.pid)
+    watchdog.watches(house.plan["watchdog_socket"], owner.pid, 0.0)
     valve.engage(house.valve)
     if decided:
         valve.Decision(house.valve).claim(decided, "target")
@@ -525,7 +537,7 @@ def test_a_watchdog_that_is_started_again_releases_without_a_database(house: Hou
     assert house.calls == []
     assert house.read("result")["reason"] == "the watchdog was lost"
     assert flags(house.valve) == set()
-    assert watchdog.left_behind(house.plan["watchdog_socket"]) == 0
+    assert watchdog.left_behind(house.plan["watchdog_socket"]) == (0, 0.0)
 
 
 def test_a_watchdog_that_is_started_again_goes_forward_where_that_was_decided(house: House) -> None:
@@ -537,17 +549,129 @@ def test_a_watchdog_that_is_started_again_goes_forward_where_that_was_decided(ho
     assert flags(house.valve) == {"moved"}
 
 
-def test_a_watchdog_that_cannot_go_forward_is_started_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = left_alone(house, "open")
-    monkeypatch.setattr(agent, "open_database", lambda *_arguments: refuse())
-    with pytest.raises(Refused, match="cannot be reached"):
-        house.main("switchover-watchdog")
-    # The link is what the next one goes by.
-    assert watchdog.left_behind(house.plan["watchdog_socket"]) == owner.pid
+@pytest.mark.parametrize("cleared", [True, False])
+@pytest.mark.parametrize("lost", ["owner", "watchdog"])
+def test_what_was_written_down_is_not_taken_back(
+    house: House, monkeypatch: pytest.MonkeyPatch, lost: str, cleared: bool
+) -> None:
+    valve.engage(house.valve)
+    valve.release(house.valve, "target")
+    house.source.closed, house.target.closed = True, False
+    house.write("state", {"side": "target"})
+    if not cleared:
+        valve.Decision(house.valve).claim("open", "target")
+    recovering(monkeypatch)
+    if lost == "watchdog":
+        owner = subprocess.Popen(["sleep", "60"])
+        watchdog.watches(house.plan["watchdog_socket"], owner.pid, 0.0)
+    assert house.main("switchover-watchdog") == 0
+    assert house.read("result")["outcome"] == "open"
+    assert flags(house.valve) == {"moved"}
+    assert (house.source.closed, house.target.closed) == (True, False)
+    assert valve.Decision(house.valve).read() == ""
 
 
-def refuse() -> NoReturn:
-    raise Refused("the target's mariadb database cannot be reached")
+def test_what_is_written_down_is_so_before_the_watchdog_goes(switching: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLeash, "done", lambda _leash: switching.calls.append(lived_on(switching)))
+    switching.main("switchover")
+    assert "on the target" in switching.calls
+
+
+def lived_on(house: House) -> str:
+    return "on the " + house.read("state")["side"]
+
+
+def unreachable(house: House, monkeypatch: pytest.MonkeyPatch, attempts: int, side: str = "") -> list[float]:
+    """No answer from a side, or from any, until so many attempts have failed; how long was waited between them."""
+    waits: list[float] = []
+    left = [attempts]
+
+    def open_database(plan: Any, engine: str, where: str, timeout: float = 5.0) -> FakeDatabase:
+        if left[0] and where in (side or where):
+            left[0] -= 1
+            raise Refused(f"the {where}'s mariadb database cannot be reached")
+        return house.open_database(plan, engine, where, timeout)
+
+    monkeypatch.setattr(agent, "open_database", open_database)
+    monkeypatch.setattr(agent.time, "sleep", waits.append)
+    monkeypatch.setattr(valve, "keep_again", lambda *_arguments: waits.append(-1.0))
+    return waits
+
+
+def test_a_watchdog_that_is_started_again_goes_back_where_a_server_is_gone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_alone(house, "open")
+    house.source.closed = True
+    waits = unreachable(house, monkeypatch, 3, "target")
+    released: list[bool] = []
+    real = agent.put_back
+
+    def put_back(plan: Any) -> None:
+        released.append(flags(house.valve) == set())
+        real(plan)
+
+    monkeypatch.setattr(agent, "put_back", put_back)
+    assert house.main("switchover-watchdog") == 0
+    result = house.read("result")
+    assert result["outcome"] == "aborted"
+    assert result["reason"] == (
+        "the watchdog was lost; then the target's mariadb database cannot be reached; then no database can be asked"
+    )
+    assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
+    # Nobody waits for a server that does not answer, and the site writes again before it does.
+    assert released == [True] * 4
+    assert house.calls.index("source.open") < house.calls.index("target.close")
+    assert (house.source.closed, house.target.closed) == (False, True)
+    # Once more: what it was told before may have been under way.
+    assert house.calls.count("source.open") == 4
+    assert waits == [0.5] * 4 + [-1.0]
+    assert watchdog.left_behind(house.plan["watchdog_socket"]) == (0, 0.0)
+
+
+def test_a_watchdog_that_hears_nothing_says_what_to_do(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    valve.Decision(house.valve).revoke("source")
+    now = iter(range(0, 10000, 100))
+    unreachable(house, monkeypatch, 1000)
+    monkeypatch.setattr(agent.time, "monotonic", lambda: next(now))
+    agent.keep_putting_back(house.plan)
+    assert house.told() == [
+        (
+            "watchdog",
+            "failed",
+            "the databases are not all as before: the target's mariadb database cannot be reached; "
+            "give the same command again",
+        )
+    ]
+
+
+@pytest.mark.parametrize("operation", ["switchover", "recover"])
+def test_a_decision_that_was_taken_back_is_taken_back_in_every_database(switching: House, operation: str) -> None:
+    valve.Decision(switching.valve).revoke("source")
+    switching.source.closed, switching.target.closed = True, False
+    switching.main(operation)
+    assert (switching.source.closed, switching.target.closed) == (False, True)
+    assert switching.calls[:4] == [
+        "open mariadb target 2",
+        "target.close",
+        "open mariadb source 2",
+        "source.open",
+    ]
+    assert ("released" in switching.calls) == (operation == "switchover")
+
+
+@pytest.mark.parametrize("side", ["target", "retired"])
+def test_what_was_taken_back_long_ago_opens_no_side_that_the_site_has_left(switching: House, side: str) -> None:
+    valve.Decision(switching.valve).revoke("source")
+    switching.write("state", {"side": side})
+    switching.main("recover")
+    assert switching.calls == []
+
+
+def test_an_ordinary_abort_leaves_the_databases_alone(switching: House) -> None:
+    valve.Decision(switching.valve).claim("abort")
+    switching.main("recover")
+    assert switching.calls == []
 
 
 def test_the_same_command_goes_forward_where_a_database_was_opened(switching: House) -> None:

@@ -77,7 +77,7 @@ def test_the_move_is_one_by_copy(across: House, switching: House, monkeypatch: p
 def test_its_watchdog_waits_for_no_replication(across: House, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
 
-    def recover(_reason: str, _plan: Any, _origin: Any, _destination: Any, pairs: Any, _valve: Any) -> dict[str, Any]:
+    def recover(_reason: str, _plan: Any, _from: Any, _to: Any, pairs: Any, _valve: Any, _until: float) -> Any:
         seen.extend(pair.replicates for pair in pairs)
         return {"outcome": "aborted", "reason": ""}
 

@@ -122,7 +122,7 @@ def test_forward_in_order(house: House) -> None:
         "source.close",
         "target.open",
         "source.attempt_write",
-        "leash.done",
+        "leash.released",
         "source.lock_accounts",
         "source.end_sessions",
         "source.events_off",

@@ -1,8 +1,10 @@
 """What is said to a server for its fence, and what is made of its answers."""
 
 import re
+import socket
 from typing import Any
 
+import pymysql
 import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import mariadb_fence
@@ -38,6 +40,17 @@ def test_every_answer_comes_in_time_and_tls_is_verified(monkeypatch: pytest.Monk
     assert (seen["ssl_ca"], seen["ssl_verify_cert"], seen["ssl_verify_identity"]) == ("/ca.pem", True, False)
     assert (seen["autocommit"], seen["charset"]) == (True, "utf8mb4")
     assert credentials == {"host": "db", "user": "cutover", "password": "p", "ssl_ca": "/ca.pem"}
+
+
+def test_the_driver_waits_no_longer_than_it_is_told_later() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = pymysql.connect(read_timeout=60, defer_connect=True)
+        for name, value in {"_sock": ours, "_rfile": ours.makefile("rb"), "_current_timeout": 60}.items():
+            setattr(connection, name, value)
+        MariaDB(connection, "shop", ["shop"]).patience(0.01)
+        with pytest.raises(pymysql.OperationalError, match="timed out"):
+            connection.ping(reconnect=False)
 
 
 def test_without_the_driver_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

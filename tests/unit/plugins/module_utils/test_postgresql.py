@@ -9,7 +9,9 @@ What talks to a server is tried on real ones, in tests/integration/test_postgres
 from __future__ import annotations
 
 import re
+import socket
 import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -62,6 +64,15 @@ def test_how_a_subscription_connects(password: str, database: str) -> None:
     }
     assert (parts["dbname"], parts.get("password", "")) == (database, password)
     assert (parts["sslmode"], parts["sslrootcert"]) == ("verify-ca", "/etc/ca '1'.pem")
+
+
+def test_the_driver_waits_no_longer_than_it_is_told_later() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = SimpleNamespace(_usock=ours, _sock=ours.makefile("rwb"))
+        postgresql.PostgreSQL({"shop": connection}, "shop").patience(0.01)
+        with pytest.raises(TimeoutError):
+            connection._sock.read(1)
 
 
 LOGIN = {"login": True, "super": False, "replication": False}

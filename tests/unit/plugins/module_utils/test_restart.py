@@ -97,7 +97,7 @@ class House:
     def released(self) -> bool:
         assert [flags(one) for one in self.valves] == [set(), set()]
         assert [chosen(one) for one in self.valves] == ["TARGET=127.0.0.1:8000", "TARGET=127.0.0.1:8001"]
-        return self.calls[-1] == "leash.done"
+        return self.calls[-2:] == ["leash.done", "leash.end"]
 
 
 @pytest.fixture
@@ -115,6 +115,7 @@ def test_every_site_is_held_while_the_server_restarts(house: House) -> None:
         "restart mariadb",
         "connect",
         "leash.done",
+        "leash.end",
     ]
     assert house.held_at_restart == [{"near", "hold", "valve"}] * 2
     assert house.released()
@@ -140,7 +141,7 @@ def test_a_server_that_does_not_come_up_starts_as_it_was(house: House) -> None:
     assert outcome["outcome"] == "refused"
     assert outcome["reason"] == "systemctl restart mariadb: Job failed; the new settings were taken away again"
     assert not house.settings.exists()
-    assert house.calls[-4:] == ["restart mariadb", "restart mariadb", "connect", "leash.done"]
+    assert house.calls[-5:-1] == ["restart mariadb", "restart mariadb", "connect", "leash.done"]
     assert house.released()
 
 

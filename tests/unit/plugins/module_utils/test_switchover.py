@@ -11,7 +11,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, sw
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Link
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover import Switchover
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_recovery import recover
-from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import Pair, Side
+from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import CALM_S, Pair, Side
 from tests.unit.plugins.fakes import HEALTHY, FakeDatabase, FakeLeash, FakeTracker, chosen, flags, make_valve, pair
 
 ORDERS = ("shop", "orders")
@@ -91,8 +91,8 @@ class House:
     def run(self) -> dict[str, Any]:
         return self.make().run()
 
-    def recover(self) -> dict[str, Any]:
-        return recover("the deadline passed", self.plan, *self.sides(), self.pairs(), self.valve)
+    def recover(self, until: float = 0.0) -> dict[str, Any]:
+        return recover("the deadline passed", self.plan, *self.sides(), self.pairs(), self.valve, until)
 
     def told(self) -> list[tuple[str, str]]:
         return [(event["step"], event["status"]) for event in journal.read_events(self.journal)]
@@ -138,7 +138,7 @@ def test_forward_in_order(house: House) -> None:
         "source.close",
         "target.open",
         "source.attempt_write",
-        "leash.done",
+        "leash.released",
         "source.lock_accounts",
         "source.end_sessions",
         "source.events_off",
@@ -213,7 +213,7 @@ def test_several_engines_move_in_one_hold(house: House) -> None:
         "target postgresql.open",
         "source.attempt_write",
         "source postgresql.attempt_write",
-        "leash.done",
+        "leash.released",
         "source.lock_accounts",
         "source postgresql.lock_accounts",
         "source.end_sessions",
@@ -251,6 +251,16 @@ def test_nothing_is_journaled_while_requests_are_held(house: House, monkeypatch:
     assert seen == [False] * 11
     times = [event["time"] for event in journal.read_events(house.journal)]
     assert times == sorted(times)
+
+
+def test_what_opens_leaves_the_watchdog_time_before_the_deadline(house: House) -> None:
+    seen: list[float] = []
+    for database in (house.source, house.target):
+        database.open = database.close = lambda one=database: seen.append(one.patient)  # type: ignore[method-assign]
+    house.make().run()
+    assert len(seen) == 2
+    assert 0 < max(seen) < 5.0 - switchover.RESERVE_S
+    assert house.source.patient == house.target.patient == CALM_S
 
 
 def test_the_leash_is_told_before_anything_is_held(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,7 +390,7 @@ def test_before_the_open_everything_goes_back_to_the_origin(
     assert (house.source.closed, house.source.soft, house.source.locked) == (False, False, False)
     assert house.target.closed is True
     assert valve.Decision(house.valve).read() == "abort"
-    assert house.calls[-2:] == ["source.unfence_soft", "leash.done"]
+    assert house.calls[-2:] == ["source.unfence_soft", "leash.released"]
     assert house.told()[-1] == (step, "failed")
 
 
@@ -440,7 +450,7 @@ def test_after_the_claim_the_way_forward_is_left_to_the_watchdog(house: House, s
         house.run()
     assert valve.Decision(house.valve).read() == "open"
     assert {"hold", "valve"} <= flags(house.valve)
-    assert "leash.done" not in house.calls
+    assert "leash.released" not in house.calls
     assert house.told()[-1] == ("open", "failed")
 
 
@@ -480,7 +490,7 @@ def test_what_fails_after_the_release_does_not_call_it_refused(house: House, sid
     assert outcome["outcome"] == "open"
     assert outcome["reason"] == f"the source is closed, but {text}{GONE}"
     # All the rest is done all the same.
-    done = house.calls[house.calls.index("leash.done") :]
+    done = house.calls[house.calls.index("leash.released") :]
     assert len([call for call in done if "accounts" in call or "sessions" in call or "events" in call]) == 4
     assert flags(house.valve) == {"moved", "near"}
     assert house.told()[-1] == ("fence for good", "failed")
@@ -547,7 +557,7 @@ def test_one_engines_trouble_brings_all_back(
     assert house.told()[-1] == (step, "failed")
     for source, target in ((house.source, house.target), (second.source, second.target)):
         assert (source.closed, source.soft, source.locked, target.closed) == (False, False, False, True)
-    assert house.calls[-3:] == ["source.unfence_soft", "source postgresql.unfence_soft", "leash.done"]
+    assert house.calls[-3:] == ["source.unfence_soft", "source postgresql.unfence_soft", "leash.released"]
     assert not [call for call in house.calls if call.endswith((".close", ".open"))]
     assert flags(house.valve) == {"near"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:8000"

@@ -1,11 +1,13 @@
 """What the watchdog makes of a switchover whose process is gone."""
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import switchover_recovery, valve
+from ansible_collections.ocpizza.cutover.plugins.module_utils import switchover_recovery, switchover_sides, valve
 from tests.unit.plugins.fakes import chosen, flags
 from tests.unit.plugins.module_utils.test_switchover import House, Second, failing, turned
 
@@ -41,14 +43,18 @@ def test_the_watchdog_releases_without_any_database(house: House) -> None:
     assert flags(house.valve) == {"near"}
 
 
-def test_the_watchdog_does_not_wait_for_a_fence_for_ever(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_watchdog_does_not_wait_for_a_fence_for_ever(
+    house: House, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
     hold(house)
     house.source.soft = True
-    now = [0.0]
-    monkeypatch.setattr(switchover_recovery.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(switchover_recovery.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(switchover_recovery, "LEAST_S", 0.05)
+    if not answers:
+        house.source.fenced_by = threading.Event().wait  # type: ignore[method-assign]
+    begun = time.monotonic()
     assert house.recover()["outcome"] == "aborted"
-    assert now[0] == pytest.approx(0.5, abs=0.02)
+    assert time.monotonic() - begun < 3
     assert flags(house.valve) == {"near"}
 
 
@@ -107,9 +113,62 @@ def test_the_watchdog_goes_back_where_forward_fails(house: House, turn: Callable
     outcome = house.recover()
     assert (outcome["outcome"], outcome["reason"]) == ("aborted", "the deadline passed; then " + reason)
     assert (house.source.closed, house.target.closed) == (False, True)
-    assert valve.Decision(house.valve).read() == ""
+    # What did not hear of it is told later, and nobody goes forward by this decision again.
+    decision = valve.Decision(house.valve)
+    assert (decision.read(), decision.towards(), decision.claim("open")) == ("abort", "source", "abort")
     assert flags(house.valve) == {"near"}
     assert chosen(house.valve) == "TARGET=127.0.0.1:8000"
+
+
+@pytest.mark.parametrize("method", ["source.close", "target.wait_for", "target.open", "source.attempt_write"])
+def test_the_way_forward_has_what_is_left_of_the_deadline(
+    house: House, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    hold(house, "open")
+    now = [100.0]
+    monkeypatch.setattr(switchover_recovery.time, "monotonic", lambda: now[0])
+    side, name = method.split(".")
+    database = getattr(house, side)
+    real = getattr(database, name)
+
+    def late(*arguments: object) -> object:
+        # As a driver does that hears nothing.
+        now[0] += database.patient
+        return real(*arguments) if name != "attempt_write" else ""
+
+    setattr(database, name, late)
+    outcome = house.recover(until=103.0)
+    # And the way back after it.
+    assert now[0] == pytest.approx(103.0 - switchover_recovery.LEAST_S)
+    assert (outcome["outcome"], house.source.closed, house.target.closed) == ("aborted", False, True)
+    assert flags(house.valve) == {"near"}
+
+
+def test_at_the_deadline_there_is_an_instant_for_the_way_forward(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold(house, "open")
+    monkeypatch.setattr(switchover_recovery.time, "monotonic", lambda: 103.5)
+    assert house.recover(until=103.0)["outcome"] == "open"
+    assert house.target.patient == switchover_sides.CALM_S
+
+
+def test_a_release_waits_for_no_database_that_hangs(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold(house, "open")
+    monkeypatch.setattr(switchover_recovery, "LEAST_S", 0.05)
+    failing("source", "close")(house)
+    house.source.open = threading.Event().wait  # type: ignore[assignment]
+    begun = time.monotonic()
+    outcome = house.recover()
+    assert time.monotonic() - begun < 3
+    assert outcome["reason"] == "the deadline passed; then server has gone away; then not every database answered"
+    assert flags(house.valve) == {"near"}
+    assert valve.Decision(house.valve).towards() == "source"
+
+
+def test_without_any_database_the_way_is_back(house: House) -> None:
+    hold(house, "open")
+    outcome = switchover_recovery.recover("lost", house.plan, *house.sides(), [], house.valve)
+    assert (outcome["outcome"], outcome["reason"]) == ("aborted", "lost; then no database can be asked")
+    assert flags(house.valve) == {"near"}
 
 
 @pytest.mark.parametrize("side", ["target", "source"])

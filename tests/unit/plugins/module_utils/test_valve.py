@@ -290,6 +290,15 @@ def test_a_decision_says_for_which_side(one: Valve) -> None:
     assert (Decision(one).read(), Decision(one).towards()) == ("", "")
 
 
+def test_a_decision_that_was_taken_back_stays_so(one: Valve) -> None:
+    Decision(one).claim("open", "target")
+    os.symlink("what a crash left", Decision(one).path + ".new")
+    Decision(one).revoke("source")
+    assert (Decision(one).read(), Decision(one).towards()) == ("abort", "source")
+    assert Decision(one).claim("open", "target") == "abort"
+    assert os.listdir(one.state) == ["decision"]
+
+
 def test_two_processes_agree_who_decided(one: Valve) -> None:
     context = multiprocessing.get_context("fork")
     for _turn in range(10):

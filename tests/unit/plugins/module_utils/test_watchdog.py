@@ -30,7 +30,7 @@ class Watch:
     def _run(self, patience: float) -> None:
         self.answer = watchdog.watch(
             self.path,
-            lambda reason: self.events.append("recover: " + reason),
+            lambda reason, _until: self.events.append("recover: " + reason),
             patience,
             lambda pid: self.events.append(f"end {pid}"),
         )
@@ -55,6 +55,7 @@ def test_an_owner_that_is_done_is_left_alone(watch: Watch) -> None:
     leash = Leash(watch.path)
     leash.hold_until(time.monotonic() + 60)
     leash.done()
+    leash.end()
     assert watch.result() == ""
     assert watch.events == []
     assert not os.path.exists(watch.path)
@@ -89,11 +90,64 @@ def test_an_owner_that_is_lost_before_the_hold_needs_no_recovery(watch: Watch) -
     assert watch.events == []
 
 
+def test_a_hold_begins_only_once_it_is_known_whose_it_is(tmp_path: Path) -> None:
+    path = str(tmp_path / "watchdog.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(1)
+    begun: list[str] = []
+
+    def hold() -> None:
+        leash = Leash(path)
+        leash.hold_until(time.monotonic() + 60)
+        begun.append("hold")
+        leash.done()
+        leash.end()
+
+    owner = threading.Thread(target=hold, daemon=True)
+    owner.start()
+    connection, _address = listener.accept()
+    listener.close()
+
+    def note(pid: int, until: float) -> None:
+        owner.join(0.2)
+        assert begun == [], "both killed now, nobody would end the hold"
+        watchdog.watches(path, pid, until)
+
+    assert watchdog.serve(connection, lambda _reason, _until: None, lambda _pid: None, note) == ""
+    owner.join(5)
+    assert begun == ["hold"]
+    pid, until = watchdog.left_behind(path)
+    assert pid == os.getpid()
+    assert 50 < until - time.monotonic() < 60
+
+
+def test_what_comes_after_the_release_is_watched_too(watch: Watch) -> None:
+    leash = Leash(watch.path)
+    leash.hold_until(time.monotonic() + 0.2)
+    leash.released(60)
+    time.sleep(0.3)
+    assert watch.events == [], "nothing is held: that deadline is over"
+    drop(leash)
+    assert watch.result() == WITHOUT_A_WORD
+    assert watch.events == [f"end {os.getpid()}", "recover: " + WITHOUT_A_WORD]
+
+
+def test_an_owner_that_is_lost_when_it_was_done_needs_no_recovery_but_says_so(watch: Watch) -> None:
+    leash = Leash(watch.path)
+    leash.hold_until(time.monotonic() + 0.2)
+    leash.done()
+    time.sleep(0.3)
+    drop(leash)
+    assert watch.result() == WITHOUT_A_WORD + ", when it was done"
+    assert watch.events == []
+
+
 def test_words_may_come_in_pieces(watch: Watch) -> None:
     leash = Leash(watch.path)
     for piece in (b"ho", b"ld 9999", b"999.5\ndo"):
         leash._socket.sendall(piece)
-    leash._socket.sendall(b"ne\n")
+    leash._socket.sendall(b"ne\nend\n")
     assert watch.result() == ""
     assert watch.events == []
 
@@ -117,7 +171,9 @@ def test_a_reset_connection_is_a_lost_owner() -> None:
             raise ConnectionResetError("reset by peer")
 
     events: list[str] = []
-    reason = watchdog.serve(Broken(), events.append, lambda pid: events.append(f"end {pid}"))  # type: ignore[arg-type]
+    reason = watchdog.serve(
+        Broken(), lambda reason, _until: events.append(reason), lambda pid: events.append(f"end {pid}")
+    )  # type: ignore[arg-type]
     assert reason == "the switchover process was lost: reset by peer"
     assert events == ["end 7", reason]
 
@@ -137,7 +193,7 @@ def test_a_socket_that_a_crash_left_is_no_hindrance(tmp_path: Path) -> None:
     watch = Watch(path)
     leash = Leash(watch.path)
     assert not path.exists()
-    leash.done()
+    leash.end()
     assert watch.result() == ""
 
 
@@ -199,7 +255,31 @@ def test_a_watchdog_that_is_gone_does_not_spoil_the_end(tmp_path: Path) -> None:
     # Before the hold that is a reason to refuse; after it, everything is released already.
     with pytest.raises(OSError, match="Broken pipe"):
         leash.hold_until(1.0)
+    leash.released(60)
     leash.done()
+    leash.end()
+
+
+def test_a_watchdog_that_dies_as_it_hears_of_the_hold_is_a_failure_in_words(tmp_path: Path) -> None:
+    path = str(tmp_path / "watchdog.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(1)
+
+    def die() -> None:
+        connection, _address = listener.accept()
+        connection.recv(100)
+        connection.sendall(watchdog.READY)
+        connection.recv(100)
+        connection.close()
+        listener.close()
+
+    thread = threading.Thread(target=die, daemon=True)
+    thread.start()
+    leash = Leash(path)
+    with pytest.raises(RuntimeError, match="the watchdog was lost before the hold"):
+        leash.hold_until(1.0)
+    thread.join(5)
 
 
 def test_a_process_is_ended_for_good() -> None:
