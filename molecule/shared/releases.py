@@ -84,7 +84,7 @@ def plain(release, line="", status="200 OK"):
 
 def turncoat(release):
     """Well as a trial, on a unix socket; 500 wherever clients come by TCP."""
-    (name, text), = plain(release).items()
+    ((name, text),) = plain(release).items()
     return {name: text.replace('"200 OK"', '("500 Turncoat" if environ.get("REMOTE_ADDR") else "200 OK")')}
 
 

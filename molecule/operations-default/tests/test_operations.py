@@ -19,7 +19,7 @@ def test_restart_and_updates_refuse_nothing(machines, site):
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_both_servers_have_what_was_changed(machines, name):
     server = machines[name]
-    assert "GREETING=\"good day\"" in server.file("/etc/guestbook/public.env").content_string
+    assert 'GREETING="good day"' in server.file("/etc/guestbook/public.env").content_string
     pid = server.check_output("supervisorctl pid guestbook")
     assert server.check_output(f"stat -c %U /proc/{pid}") == "pizza"
 
