@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STAMP := .venv/.stamp
 SUITES := bullseye trixie
 # With these `make test` would be longer than it may; its integration tests move a site on MariaDB under traffic.
-LONG := migrate-mariadb migrate-mysql migrate-postgresql operations-changes operations-default \
+LONG := migrate-mariadb migrate-mysql migrate-postgresql operations-changes operations-default scheduled_backup-places \
 	$(addsuffix -alternative,apache gunicorn mysql nginx postgresql)
 WIDENING := tests/integration/test_widening.py
 COPYING := tests/integration/test_copyover.py
