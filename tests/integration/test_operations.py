@@ -54,6 +54,21 @@ def sql(*statements: str) -> str:
     return "".join(f"migrations.RunSQL({statement!r}), " for statement in statements)
 
 
+SENTRY = """
+import gzip, http.server
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+        with open("/run/sentry", "ab") as told:
+            told.write(self.path.encode() + b"\\n" + body)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+http.server.HTTPServer(("127.0.0.1", 9001), Handler).serve_forever()
+"""
 EXPAND = ("0003_origin", "0002_pizza_allergens", "", sql("ALTER TABLE shop_pizza ADD COLUMN origin varchar(20)"))
 CONTRACT = ("0004_no_origin", "0003_origin", "cutover_after = True", sql("ALTER TABLE shop_pizza DROP COLUMN origin"))
 HALFWAY = ("0005_half", "0004_no_origin", "", sql("CREATE TABLE half (id int)", "INSERT INTO nowhere VALUES (1)"))
@@ -187,6 +202,29 @@ def test_a_table_and_everything_come_back(site: Site, typed: list[str]) -> None:
     execute(f"{site.lab.name}-db", "systemctl", "start", "cutover-backup-drill-ocpizza.service")
     code, found, output = status(site, typed)
     assert code == 0, output[-3000:]
+
+
+def test_an_error_of_the_application_comes_to_sentry(site: Site, typed: list[str]) -> None:
+    applications = [f"{site.lab.name}-{host}" for host in ("app1", "app2")]
+    for machine in applications:
+        execute(machine, "systemd-run", "--collect", "--unit=sentry", "python3", "-c", SENTRY)
+    dsn = {"lab_stock_secrets": {"SENTRY_DSN": "http://key@127.0.0.1:9001/1"}}
+    site.run(*typed, "change_variable.yml", "-e", "variable=SENTRY_DSN", "-e", json.dumps(dsn))
+    site.sql("db", "ALTER TABLE shop_pizza RENAME TO gone;")
+    try:
+        ask = ["curl", "-ksS", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: ocpizza.test"]
+        answer = subprocess.run([*ask, site.lab.url(43, "https") + "/"], capture_output=True, text=True, check=True)
+    finally:
+        site.sql("db", "ALTER TABLE gone RENAME TO shop_pizza;")
+    assert answer.stdout == "500"
+    deadline = time.monotonic() + 20
+    told = ""
+    while "shop_pizza" not in told and time.monotonic() < deadline:
+        time.sleep(0.5)
+        told = "".join(execute(machine, "sh", "-c", "cat /run/sentry || true") for machine in applications)
+    assert "/api/1/envelope/" in told
+    assert "ProgrammingError" in told
+    assert '"release":"1.2"' in told.replace(" ", "")
 
 
 @pytest.mark.parametrize("host", ["db", "app1", "web1"])
