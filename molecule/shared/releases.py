@@ -88,6 +88,16 @@ def turncoat(release):
     return {name: text.replace('"200 OK"', '("500 Turncoat" if environ.get("REMOTE_ADDR") else "200 OK")')}
 
 
+def sleeper(release):
+    """Well as a trial; whoever comes by TCP waits for a minute."""
+    ((name, text),) = plain(release, line="import time").items()
+    return {
+        name: text.replace(
+            "    start_response", "    time.sleep(60 if environ.get('REMOTE_ADDR') else 0)\n    start_response"
+        )
+    }
+
+
 def make_zip(path, files):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
@@ -118,6 +128,7 @@ def main(folder):
     make_zip(folder / "guestbook-1.2.zip", plain("1.2"))
     make_zip(folder / "failing.zip", plain("2.0", status="500 Internal Server Error"))
     make_zip(folder / "turncoat.zip", turncoat("2.2"))
+    make_zip(folder / "sleeper.zip", sleeper("2.3"))
     make_zip(folder / "unloadable.zip", plain("2.1", line="import no_such_module"))
     make_zip(folder / "escaping.zip", {"guestbook.py": "", "../../etc/cron.d/evil": "* * * * * root true\n"})
     whole = (folder / "guestbook-1.0.zip").read_bytes()

@@ -20,6 +20,14 @@ def test_a_release_that_turns_bad_when_it_serves_is_gone_within_30_seconds(host)
     assert 0 < found["bad_for_seconds"] < 30, found
 
 
+def test_a_release_that_hangs_when_it_serves_is_gone_within_30_seconds(host):
+    found = json.loads(host.file("/root/guestbook-hung.json").content_string)
+    # Who waited in it is cut off.
+    assert set(found["answers"]) <= {"200", "502", "503"}, found
+    assert 0 < found["bad_for_seconds"] < 30, found
+    assert host.service("apache2").is_running
+
+
 def test_the_application_has_what_was_changed(host):
     answer = json.loads(host.check_output("curl -s -H 'Host: guestbook.test' http://127.0.0.1/"))
     assert (answer["GREETING"], answer["secret_length"]) == ('good "day", # 1 = 1', len("much longer"))
