@@ -17,10 +17,11 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STAMP := .venv/.stamp
 SUITES := bullseye trixie
 # With these `make test` would be longer than it may; its integration tests move a site on MariaDB under traffic.
-LONG := migrate-mariadb migrate-mysql migrate-postgresql operations-changes operations-default \
+LONG := migrate-mariadb migrate-mysql migrate-postgresql operations-changes operations-default scheduled_backup-places \
 	$(addsuffix -alternative,apache gunicorn mysql nginx postgresql)
 WIDENING := tests/integration/test_widening.py
 COPYING := tests/integration/test_copyover.py
+OPERATING := tests/integration/test_operations.py
 
 .PHONY: help setup images lab demo interrupt faults bench long test lint docs unit molecule integration verify down clean
 
@@ -56,7 +57,7 @@ interrupt: images  ## the controller killed in every phase, the same command goe
 faults: images  ## faults under traffic: build/faults/report.json; FAULTS="key key" for some, SEED=n WALK=seconds at random
 	@python -m tests.faults
 
-bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), proof (beside plain reading) or copy, ROWS=; survey (500 virtual hosts, 200 databases)
+bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), proof (beside plain reading), copy or backup (what one costs), ROWS=; survey (500 virtual hosts, 200 databases)
 	@PYTHONPATH=build/collections:. python -m tests.bench.$(BENCH) --rows $(ROWS)
 
 test:  ## all tests but those of `make long`
@@ -80,11 +81,11 @@ molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for 
 	@python -m tests.molecule --jobs 2 $(or $(SCENARIOS),$(patsubst %,--but %,$(LONG)))
 
 integration: images  ## whole migrations, forward and back
-	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 --ignore=$(WIDENING) --ignore=$(COPYING)
+	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 --ignore=$(WIDENING) --ignore=$(COPYING) --ignore=$(OPERATING)
 
-long: images  ## what `make test` leaves out: roles with everything set, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy
+long: images  ## what `make test` leaves out: roles with everything set, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy, the manual under traffic
 	@python -m tests.molecule --jobs 2 $(LONG)
-	@pytest $(WIDENING) $(COPYING) -x
+	@pytest $(WIDENING) $(COPYING) $(OPERATING) -x
 
 verify: $(STAMP)  ## look at servers in use, changing nothing: INVENTORY=inventories/shop, LIMIT=web
 	@pytest tests/verify -q -p no:cacheprovider

@@ -82,6 +82,22 @@ def plain(release, line="", status="200 OK"):
     return {"guestbook.py": PLAIN.format(release=release, line=line, status=status)}
 
 
+def turncoat(release):
+    """Well as a trial, on a unix socket; 500 wherever clients come by TCP."""
+    ((name, text),) = plain(release).items()
+    return {name: text.replace('"200 OK"', '("500 Turncoat" if environ.get("REMOTE_ADDR") else "200 OK")')}
+
+
+def sleeper(release):
+    """Well as a trial; whoever comes by TCP waits for a minute."""
+    ((name, text),) = plain(release, line="import time").items()
+    return {
+        name: text.replace(
+            "    start_response", "    time.sleep(60 if environ.get('REMOTE_ADDR') else 0)\n    start_response"
+        )
+    }
+
+
 def make_zip(path, files):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
@@ -111,6 +127,8 @@ def main(folder):
     make_zip(folder / "guestbook-1.1.zip", plain("1.1"))
     make_zip(folder / "guestbook-1.2.zip", plain("1.2"))
     make_zip(folder / "failing.zip", plain("2.0", status="500 Internal Server Error"))
+    make_zip(folder / "turncoat.zip", turncoat("2.2"))
+    make_zip(folder / "sleeper.zip", sleeper("2.3"))
     make_zip(folder / "unloadable.zip", plain("2.1", line="import no_such_module"))
     make_zip(folder / "escaping.zip", {"guestbook.py": "", "../../etc/cron.d/evil": "* * * * * root true\n"})
     whole = (folder / "guestbook-1.0.zip").read_bytes()

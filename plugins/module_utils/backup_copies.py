@@ -4,6 +4,7 @@
 """Copies of the backups at another place, carried by rclone: a mount, a server over ssh, or an S3-compatible store."""
 
 import os
+import shutil
 import subprocess
 from typing import Any, Dict, List
 
@@ -70,7 +71,14 @@ class Elsewhere:
         if not NAME.fullmatch(name) or name not in self.names():
             raise StoreError("{0}: there is no backup '{1}' in {2}".format(self.name, name, self.remote))
         folder = store.begin(name)
-        self.rclone("copy", self.place(name), folder)
+        try:
+            self.rclone("copy", self.place(name), folder)
+            # What was spoilt there does not become a backup of this host.
+            backup = backup_store.read(folder, name)
+            backup_store.check(backup, self.site.site, backup.manifest["parts"])
+        except StoreError:
+            shutil.rmtree(folder)
+            raise
         return store.finish(name)
 
     def drop(self, name: str) -> None:

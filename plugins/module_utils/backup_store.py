@@ -73,9 +73,9 @@ def _load(path: str) -> Any:
         return json.load(stream)
 
 
-def read(path: str) -> Backup:
-    """A folder as a backup, or one clear refusal."""
-    name = os.path.basename(path)
+def read(path: str, name: str = "") -> Backup:
+    """A folder as a backup, or one clear refusal; ``name`` where the folder has not got it yet."""
+    name = name or os.path.basename(path)
     if not NAME.fullmatch(name):
         raise StoreError("'{0}' is no name of a backup; those look like 20271231T235959Z".format(name))
     try:

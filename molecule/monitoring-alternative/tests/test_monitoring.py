@@ -53,4 +53,4 @@ def test_the_accounts_see_no_rows(machines):
 
 
 def test_the_rules_are_some(machines):
-    assert "SUCCESS: 10 rules found" in machines["postgres"].check_output("promtool check rules /root/alerts.yml")
+    assert "SUCCESS: 11 rules found" in machines["postgres"].check_output("promtool check rules /root/alerts.yml")

@@ -7,6 +7,7 @@ def test_restart_refuses_nothing(host):
     found = json.loads(host.file("/root/guestbook.json").content_string)
     assert set(found["answers"]) == {"200"}, found
     assert found["answers"]["200"] > 500
+    assert found["a_second"] > 95, found
 
 
 def test_the_site_answers_again(host):

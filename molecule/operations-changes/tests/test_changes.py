@@ -2,12 +2,30 @@
 
 import json
 
+import pytest
 
-def test_updates_and_changes_refuse_nothing(host):
-    found = json.loads(host.file("/root/guestbook.json").content_string)
+
+@pytest.mark.parametrize("part", ["guestbook", "guestbook-again"])
+def test_updates_and_changes_refuse_nothing(host, part):
+    found = json.loads(host.file(f"/root/{part}.json").content_string)
     assert set(found["answers"]) == {"200"}, found
     assert found["answers"]["200"] > 1000
+    assert found["a_second"] > 95, found
     assert found["asked_to_end"], "the traffic ended by itself before the last change"
+
+
+def test_a_release_that_turns_bad_when_it_serves_is_gone_within_30_seconds(host):
+    found = json.loads(host.file("/root/guestbook-bad.json").content_string)
+    assert set(found["answers"]) == {"200", "500"}, found
+    assert 0 < found["bad_for_seconds"] < 30, found
+
+
+def test_a_release_that_hangs_when_it_serves_is_gone_within_30_seconds(host):
+    found = json.loads(host.file("/root/guestbook-hung.json").content_string)
+    # Who waited in it is cut off.
+    assert set(found["answers"]) <= {"200", "502", "503"}, found
+    assert 0 < found["bad_for_seconds"] < 30, found
+    assert host.service("apache2").is_running
 
 
 def test_the_application_has_what_was_changed(host):

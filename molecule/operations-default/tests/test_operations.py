@@ -12,6 +12,16 @@ def test_restart_and_updates_refuse_nothing(machines, site):
     found = json.loads(machines["one"].file("/root/%s.json" % site).content_string)
     assert set(found["answers"]) == {"200"}, found
     assert found["answers"]["200"] > 1000
+    assert found["a_second"] > 95, found
+    assert found["asked_to_end"], "the traffic ended by itself before the last change"
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_both_servers_have_what_was_changed(machines, name):
+    server = machines[name]
+    assert 'GREETING="good day"' in server.file("/etc/guestbook/public.env").content_string
+    pid = server.check_output("supervisorctl pid guestbook")
+    assert server.check_output(f"stat -c %U /proc/{pid}") == "pizza"
 
 
 def test_no_server_is_left_out(machines):

@@ -55,6 +55,12 @@ def test_the_unit_backs_up_and_the_drill_proves_it(host, newest):
     assert f"{newest}  stays for now: it is the newest" in host.check_output(f"{BACKUP} plan")
 
 
+@pytest.mark.parametrize("unit", ["cutover-backup-site", "cutover-backup-drill-site"])
+def test_the_units_are_kept_in_their_place(host, unit):
+    told = host.check_output(f"systemctl show -p ProtectSystem -p ProtectHome -p NoNewPrivileges -p PrivateTmp {unit}")
+    assert set(told.split()) == {"ProtectSystem=full", "ProtectHome=read-only", "NoNewPrivileges=yes", "PrivateTmp=yes"}
+
+
 def test_nothing_readable_is_stored(host, newest):
     (file,) = host.check_output(f"ls {STORE}/{newest} | grep zst").split()
     assert host.check_output(f"head -c 21 {STORE}/{newest}/{file}") == "age-encryption.org/v1"

@@ -1,6 +1,8 @@
 """The verbs of the program, without a database: a site of files, another place on the same disk, no key."""
 
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,41 @@ def test_another_place_on_the_same_disk_is_none(config: Path) -> None:
         backup_copies.Elsewhere(site, place)
     with pytest.raises(StoreError, match="there is no folder /nowhere; mount it"):
         backup_copies.Elsewhere(site, dict(place, remote="/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("site", "content", "says"),
+    [("pizza", b"rows", ""), ("pizza", b"rowz", "is corrupt"), ("annex", b"rows", "is a backup of the site 'annex'")],
+)
+def test_a_copy_that_was_spoilt_elsewhere_does_not_come_into_the_store(
+    config: Path, monkeypatch: pytest.MonkeyPatch, site: str, content: bytes, says: str
+) -> None:
+    name = "20280229T030000Z"
+    here = backup_site.load(str(config))
+    store = Store(here.directory)
+    elsewhere = backup_copies.Elsewhere(here, {"name": "vault", "remote": "vault:pizza"})
+    part = {
+        "kind": "files",
+        "name": "media",
+        "file": "media",
+        "bytes": 4,
+        "sha256": hashlib.sha256(b"rows").hexdigest(),
+    }
+
+    def rclone(verb: str, *arguments: str) -> str:
+        if verb == "copy":
+            (Path(arguments[1]) / "media").write_bytes(content)
+            manifest = {"form": 1, "site": site, "parts": [part]}
+            (Path(arguments[1]) / "manifest.json").write_text(json.dumps(manifest))
+        return f"{name}/manifest.json" if verb == "lsf" else ""
+
+    monkeypatch.setattr(elsewhere, "rclone", rclone)
+    if says:
+        with pytest.raises(StoreError, match=says):
+            elsewhere.get(name, store)
+    else:
+        assert elsewhere.get("newest", store).name == name
+    assert os.listdir(here.directory) == ([] if says else [name])
 
 
 def test_without_a_key_nothing_can_be_read(config: Path) -> None:
