@@ -19,9 +19,7 @@ SUITES := bullseye trixie
 # With these `make test` would be longer than it may; its integration tests move a site on MariaDB under traffic.
 LONG := migrate-mariadb migrate-mysql migrate-postgresql operations-changes operations-default scheduled_backup-places \
 	$(addsuffix -alternative,apache gunicorn mysql nginx postgresql)
-WIDENING := tests/integration/test_widening.py
-COPYING := tests/integration/test_copyover.py
-OPERATING := tests/integration/test_operations.py
+LONG_TESTS := $(patsubst %,tests/integration/test_%.py,copyover operations survey widening)
 
 .PHONY: help setup images lab demo interrupt faults bench long test lint docs unit molecule integration verify down clean
 
@@ -81,11 +79,11 @@ molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for 
 	@python -m tests.molecule --jobs 2 $(or $(SCENARIOS),$(patsubst %,--but %,$(LONG)))
 
 integration: images  ## whole migrations, forward and back
-	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 --ignore=$(WIDENING) --ignore=$(COPYING) --ignore=$(OPERATING)
+	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 $(LONG_TESTS:%=--ignore=%)
 
-long: images  ## what `make test` leaves out: roles with everything set, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy, the manual under traffic
+long: images  ## what `make test` leaves out: roles with everything set, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy, the manual under traffic, a survey's draft moved
 	@python -m tests.molecule --jobs 2 $(LONG)
-	@pytest $(WIDENING) $(COPYING) $(OPERATING) -x
+	@pytest $(LONG_TESTS) -x
 
 verify: $(STAMP)  ## look at servers in use, changing nothing: INVENTORY=inventories/shop, LIMIT=web
 	@pytest tests/verify -q -p no:cacheprovider
