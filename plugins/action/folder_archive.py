@@ -8,6 +8,7 @@ import os
 import tempfile
 from typing import Any, Dict, Optional
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 
@@ -47,5 +48,6 @@ class ActionModule(ActionBase):
                 failed=True, msg="There is no folder {0} on this machine. Make it first.".format(os.path.dirname(path))
             )
             return result
-        result["changed"] = not self._task.check_mode and keep(path, content)
+        wanted = not os.path.exists(path) or boolean(args.get("force", True), strict=False)
+        result["changed"] = wanted and not self._task.check_mode and keep(path, content)
         return result

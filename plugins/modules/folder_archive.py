@@ -30,6 +30,10 @@ options:
     description: The archive on the controller, in a folder that is there. It is readable by its owner alone.
     type: path
     required: true
+  force:
+    description: Whether an archive that is there is replaced. If not, what would be in it is told all the same.
+    type: bool
+    default: true
   without:
     description: Paths of files and folders that stay behind; C(*) stands for any letters.
     type: list
@@ -132,6 +136,7 @@ def main():
         argument_spec={
             "folder": {"type": "path", "required": True},
             "dest": {"type": "path", "required": True},
+            "force": {"type": "bool", "default": True},
             "without": {"type": "list", "elements": "str", "default": []},
             "below": {"type": "str", "default": ""},
             "pid": {"type": "int", "default": 0},

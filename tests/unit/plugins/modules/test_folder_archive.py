@@ -129,9 +129,9 @@ class Action:
     def __init__(self, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ActionModule, "_execute_module", lambda _self, **_more: dict(answer))
 
-    def run(self, dest: Path, check: bool = False) -> dict[str, Any]:
+    def run(self, dest: Path, check: bool = False, **more: Any) -> dict[str, Any]:
         task = Task()
-        task.args, task.action = {"folder": "/srv/shop", "dest": str(dest)}, "ocpizza.cutover.folder_archive"
+        task.args, task.action = {"folder": "/srv/shop", "dest": str(dest), **more}, "ocpizza.cutover.folder_archive"
         task.check_mode = check
         parts = {name: mock.MagicMock() for name in ("connection", "play_context", "templar")}
         plugin = ActionModule(task=task, loader=DataLoader(), shared_loader_obj=None, **parts)
@@ -148,6 +148,15 @@ def test_it_is_kept_on_the_controller_in_four_steps(tmp_path: Path, monkeypatch:
     assert [path.name for path in tmp_path.iterdir()] == ["shop.tar.gz"]
     # It would be in every log.
     assert all("content" not in one for one in results)
+
+
+def test_an_archive_that_was_completed_by_hand_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {"changed": False, "content": base64.b64encode(b"archive").decode(), "requirements": ""}
+    dest = tmp_path / "shop.tar.gz"
+    dest.write_bytes(b"completed")
+    result = Action(answer, monkeypatch).run(dest, force=False)
+    assert (result["changed"], result["requirements"], dest.read_bytes()) == (False, "", b"completed")
+    assert Action(answer, monkeypatch).run(dest)["changed"]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
