@@ -176,7 +176,7 @@ PLANTED = {
         "web1",
         nginx("sub_filter '<title>' '<title>Another ';"),
         f"sudo rm {HTTP}; sudo systemctl reload nginx",
-        r"The sides answer differently: /: title",
+        r"The sides answer differently: /: the title is",
     ),
     "header": Planted(
         "web1",
@@ -194,7 +194,7 @@ PLANTED = {
         "db",
         mariadb("SET sql_log_bin = 0; REVOKE DELETE ON ocpizza.* FROM ocpizza@localhost"),
         mariadb("SET sql_log_bin = 0; GRANT DELETE ON ocpizza.* TO ocpizza@localhost"),
-        r"are not on the target as they are on the source: .*ocpizza@localhost.*",
+        r"are not on the target as they are on the source: .*ocpizza.*localhost",
     ),
     "certificate": Planted(
         "web1",
