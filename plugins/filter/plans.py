@@ -5,49 +5,74 @@
 
 from typing import Any, Dict, List
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import upstreams
+
 DOCUMENTATION = r"""
 name: local_endpoint
-short_description: An application's port as the agent counts its requests
+short_description: An application's address as the agent counts its requests
 description:
-  - Turns C(address:port) of an application on this host into the endpoint of a plan.
+  - Turns C(site_upstream) of an application on this host into the endpoint of a plan.
 version_added: "0.1.0"
 author: The ocpizza.cutover team
 options:
   _input:
-    description: Address and port.
+    description: What C(site_upstream) says.
+    type: str
+    required: true
+  runtime:
+    description: The site's folder of flags.
     type: str
     required: true
 """
 
 EXAMPLES = r"""
-endpoint: "{{ '127.0.0.1:8000' | ocpizza.cutover.local_endpoint }}"
+endpoint: "{{ '127.0.0.1:8000' | ocpizza.cutover.local_endpoint('/run/cutover/shop') }}"
 """
 
 RETURN = r"""
 _value:
-  description: C(address), C(port) and C(local).
+  description: C(address), C(port) and C(local), or C(path), or C(folder).
   type: dict
 """
 
 
-def local_endpoint(upstream: str) -> Dict[str, Any]:
-    """The endpoint of an application on this host."""
-    address, _colon, port = upstream.rpartition(":")
-    if not address or not port.isdigit():
-        raise ValueError("'{0}' is not an address and a port, such as 127.0.0.1:8000".format(upstream))
-    return {"address": address, "port": int(port), "local": True}
+# What answers a request again, whose application speaks no HTTP, listens so much above its valve.
+AGAIN = 1000
+FIRST_NEIGHBOUR = 18010
 
 
-def neighbour_valve(neighbour: Dict[str, Any]) -> Dict[str, Any]:
-    """The valve of a site that stays."""
-    name = neighbour["name"]
-    return {
-        "site": name,
-        "runtime": "/run/cutover/" + name,
-        "state": "/var/lib/cutover/" + name,
-        "unit": "cutover-" + name,
-        "targets": {"source": neighbour["upstream"]},
-    }
+def local_endpoint(upstream: str, runtime: str) -> Dict[str, Any]:
+    """The endpoint of an application on this host; ``runtime`` is its site's folder of flags."""
+    return upstreams.endpoint(upstreams.parse(upstream), runtime)
+
+
+def neighbour_endpoints(neighbours: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """The endpoints of sites that stay."""
+    return [local_endpoint(one["upstream"], "/run/cutover/" + one["name"]) for one in neighbours]
+
+
+def release_target(upstream: str, valve_port: int) -> str:
+    """Where a valve leads what an application on this host is to answer."""
+    return upstreams.release_target(upstreams.parse(upstream), int(valve_port) + AGAIN)
+
+
+def source_health(upstream: str, path: str, host: str, web: str, state: str) -> Dict[str, str]:
+    """How an application on this host is asked whether it is well."""
+    return upstreams.health(upstreams.parse(upstream), path, host, web, state)
+
+
+def neighbour_valves(neighbours: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """The valves of sites that stay."""
+    return [
+        {
+            "site": one["name"],
+            "runtime": "/run/cutover/" + one["name"],
+            "state": "/var/lib/cutover/" + one["name"],
+            "unit": "cutover-" + one["name"],
+            "targets": {"source": release_target(one["upstream"], FIRST_NEIGHBOUR + number)},
+        }
+        for number, one in enumerate(neighbours)
+    ]
 
 
 def lacking(wanted: Dict[str, Any], found: Dict[str, Any]) -> List[str]:
@@ -78,7 +103,11 @@ class FilterModule:
         """The filters by name."""
         return {
             "local_endpoint": local_endpoint,
-            "neighbour_valve": neighbour_valve,
+            "neighbour_endpoints": neighbour_endpoints,
+            "release_target": release_target,
+            "source_health": source_health,
+            "upstream_protocol": lambda upstream: upstreams.parse(upstream).protocol,
+            "neighbour_valves": neighbour_valves,
             "lacking": lacking,
             "pg_literal": pg_literal,
         }

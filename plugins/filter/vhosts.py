@@ -43,6 +43,12 @@ _value:
 """
 
 
+def with_include(slurped: List[Dict[str, Any]], domains: List[str], path: str) -> List[Dict[str, str]]:
+    """Files read by slurp in a loop, as web_config wants them, with the Include; those of other sites are left out."""
+    edited = [{"path": one["item"], "content": vhost_edit.add_include(_text(one), domains, path)} for one in slurped]
+    return [one for one in edited if vhost_edit.include_lines(path) in one["content"]]
+
+
 def without_include(slurped: List[Dict[str, Any]], path: str) -> List[Dict[str, str]]:
     """Files read by slurp in a loop, as web_config wants them, without the Include."""
     return [
@@ -66,13 +72,18 @@ def with_nginx_valve(slurped: List[Dict[str, Any]], name: str, found: Dict[str, 
         passes = {
             place["line"]: place["beside"]
             for place in found["passes"]
-            if place["file"] == path and not place["problem"]
+            if place["file"] == path and not place["problem"] and not place["changed"]
         }
+        locations = [
+            (place["changed"]["line"], place["changed"]["opens"])
+            for place in found["passes"]
+            if place["changed"] and place["changed"]["file"] == path and not place["problem"]
+        ]
         lines = [server["line"] for server in servers if server["file"] == path]
         first = bool(servers) and servers[0]["file"] == path
         # The lines are those of the text without the valve.
         plain = nginx_valve.remove(_text(one), name)
-        edited.append({"path": path, "content": nginx_valve.add(plain, name, lines, passes, first)})
+        edited.append({"path": path, "content": nginx_valve.add(plain, name, lines, passes, first, locations)})
     return edited
 
 
@@ -88,6 +99,7 @@ class FilterModule:
         """The filters by name."""
         return {
             "add_include": vhost_edit.add_include,
+            "with_include": with_include,
             "without_include": without_include,
             "headers_to_target": nginx_passes.headers_to_target,
             "with_nginx_valve": with_nginx_valve,

@@ -5,9 +5,12 @@
 
 from typing import Any, Dict, Iterator
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import upstreams
 from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import INHIBITOR, WARNING, Finding, join
 
 NEEDED_MODULES = ("proxy", "proxy_http", "rewrite")
+# In it a request waits that is to be answered inside Apache, or by another protocol than HTTP.
+WAITING_MODULE = "lua"
 SERVERS = {"apache": "Apache", "nginx": "nginx"}
 
 
@@ -54,7 +57,9 @@ def decide(facts: Dict[str, Any]) -> Iterator[Finding]:
 
 def _apache(facts: Dict[str, Any]) -> Iterator[Finding]:
     web = facts["source"]["web"]
-    missing = [name for name in NEEDED_MODULES if name not in web["modules"] and name not in web["available"]]
+    upstream = upstreams.parse(facts["site"].get("upstream") or "127.0.0.1:8000")
+    needed = [*NEEDED_MODULES] + ([WAITING_MODULE] if upstream.protocol != upstreams.HTTP else [])
+    missing = [name for name in needed if name not in web["modules"] and name not in web["available"]]
     if missing:
         yield Finding(
             "web.modules_missing",
@@ -63,7 +68,7 @@ def _apache(facts: Dict[str, Any]) -> Iterator[Finding]:
             "Modules that are neither loaded nor on the disk: {0}.".format(join(missing)),
             "Install the package that brings them.",
         )
-    loadable = [name for name in NEEDED_MODULES if name not in web["modules"] and name in web["available"]]
+    loadable = [name for name in needed if name not in web["modules"] and name in web["available"]]
     if loadable:
         yield Finding(
             "web.modules_not_loaded",
@@ -82,9 +87,27 @@ def _apache(facts: Dict[str, Any]) -> Iterator[Finding]:
             "when requests are held, just as it sends one, sees an error.".format(web["keep_alive_s"], near),
             "Set site_near_seconds to more than {0:g}.".format(web["keep_alive_s"]),
         )
-    upstream = facts["site"].get("upstream", "")
-    addresses = [address for vhost in web["vhosts"] for address in vhost["upstreams"]]
-    if addresses and upstream and not any(_same_upstream(address, upstream) for address in addresses):
+    for finding in _passed_on(facts["site"].get("upstream", ""), web):
+        yield finding
+
+
+def _passed_on(upstream: str, web: Dict[str, Any]) -> Iterator[Finding]:
+    if upstream in ("", upstreams.INSIDE):
+        # Inside Apache everything is noted that it answers, whoever answers it.
+        return
+    addresses = [address for vhost in web["vhosts"] for address in [*vhost["upstreams"], *vhost.get("handlers", [])]]
+    php = any(name.startswith("php") for name in web["modules"]) and not addresses
+    if php or any(vhost.get("wsgi") for vhost in web["vhosts"]):
+        yield Finding(
+            "vhost.inside_apache",
+            INHIBITOR,
+            "Apache runs the application itself",
+            "{0} answers requests of the site, and site_upstream is {1}: what runs there would not be seen.".format(
+                "mod_php" if php else "mod_wsgi", upstream
+            ),
+            "Set site_upstream to apache.",
+        )
+    elif addresses and upstreams.parse(upstream) not in [upstreams.of_apache(address) for address in addresses]:
         yield Finding(
             "vhost.upstream_differs",
             INHIBITOR,
@@ -108,7 +131,7 @@ def _nginx(web: Dict[str, Any]) -> Iterator[Finding]:
             "vhost.pass_missing",
             INHIBITOR,
             "nginx passes none of the site's requests on",
-            "No server of {0} that serves {1} has a proxy_pass; there is nothing to hold.".format(
+            "No server of {0} that serves {1} passes anything on; there is nothing to hold.".format(
                 web["config"], join(sorted(web["domains"]))
             ),
             "Correct site_domains, or discovery_config.",
@@ -122,8 +145,3 @@ def _nginx(web: Dict[str, Any]) -> Iterator[Finding]:
                 "{0}:{1}: '{2}' {3}.".format(place["file"], place["line"], place["directive"], place["problem"]),
                 place["remedy"],
             )
-
-
-def _same_upstream(address: str, upstream: str) -> bool:
-    rest = address.split("://", 1)[-1].split("/", 1)[0]
-    return rest.replace("localhost", "127.0.0.1") == upstream.replace("localhost", "127.0.0.1")

@@ -6,11 +6,16 @@
 import re
 from typing import Any, Dict, Iterable, List, Sequence, Set, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import nginx_config
+from ansible_collections.ocpizza.cutover.plugins.module_utils import nginx_config, upstreams
 from ansible_collections.ocpizza.cutover.plugins.module_utils.nginx_config import Directive
 
-ADDRESS = re.compile(r"(?P<scheme>\w+)://(?P<host>[^/:\s]+|\[[^\]]+\])(?::(?P<port>\d+))?(?P<uri>/.*)?\Z")
+ADDRESS = re.compile(
+    r"(?P<scheme>\w+)://(?P<host>unix:/[^:\s]+:?|[^/:\s]+|\[[^\]]+\])(?::(?P<port>\d+))?(?P<uri>/.*)?\Z"
+)
+# grpc_pass is HTTP/2 all the way, which the valve's proxy would have to speak as well.
+SPOKEN = {"proxy_pass": "http", "fastcgi_pass": "fastcgi", "uwsgi_pass": "uwsgi", "scgi_pass": "scgi"}
 NUMBERS = re.compile(r"(\d+(\.\d+){3}|\[[0-9a-fA-F:.]+\]):\d+\Z")
+KEPT = "keeps its connections, so that nobody sees what runs", "Leave fastcgi_keep_conn out."
 # Values of the header Host by which the target knows the site.
 NAMES = ("$host", "$http_host", "$server_name")
 
@@ -20,21 +25,22 @@ def passes(
 ) -> List[Dict[str, Any]]:
     """The places in the site's servers that pass requests on, each with why it cannot be held ('' where it can)."""
     ours = {(server["file"], server["line"]) for server in servers}
-    upstreams: Dict[str, List[str]] = {}
+    groups: Dict[str, List[str]] = {}
     for one in directives:
         if one.name == "server" and one.arguments and one.blocks and one.blocks[-1].name == "upstream":
-            upstreams.setdefault(one.blocks[-1].arguments[0], []).append(one.arguments[0])
+            groups.setdefault(one.blocks[-1].arguments[0], []).append(one.arguments[0])
     found: List[Dict[str, Any]] = []
     users: Dict[Tuple[str, int], Set[bool]] = {}
     for one in directives:
         server = _server(one)
         if one.name not in nginx_config.PASSES or not one.arguments or not server:
             continue
-        users.setdefault((one.file, one.line), set()).add(server in ours)
+        changed = _changed(one)
+        users.setdefault((changed.file, changed.line), set()).add(server in ours)
         if server not in ours or any((each["file"], each["line"]) == (one.file, one.line) for each in found):
             continue
         inherited = _effective(directives, one)
-        problem, remedy = _problem(one, inherited, upstreams, [name.lower() for name in domains], upstream)
+        problem, remedy = _problem(one, inherited, groups, [name.lower() for name in domains], upstream)
         headers = [each.arguments for each in inherited["proxy_set_header"] if len(each.arguments) == 2]
         found.append(
             {
@@ -44,12 +50,16 @@ def passes(
                 "problem": problem,
                 "remedy": remedy,
                 "headers": headers,
+                "changed": {"file": changed.file, "line": changed.line, "opens": " ".join(changed.arguments)}
+                if changed.opens
+                else {},
                 # With a variable nginx no longer makes its default by itself.
                 "beside": "" if inherited["proxy_redirect"] else " proxy_redirect {0}/ /;".format(one.arguments[0]),
             }
         )
     for place in found:
-        if not place["problem"] and len(users[(place["file"], place["line"])]) > 1:
+        where = place["changed"] or place
+        if not place["problem"] and len(users[(where["file"], where["line"])]) > 1:
             place["problem"] = "is in a file that another site includes too"
             place["remedy"] = "Give the site a file of its own."
     return found
@@ -65,6 +75,11 @@ def headers_to_target(places: Iterable[Dict[str, Any]]) -> List[List[str]]:
     return headers
 
 
+def _changed(one: Directive) -> Directive:
+    """What is edited: the directive itself, or the location around one that does not speak HTTP."""
+    return one if one.name == "proxy_pass" else one.blocks[-1]
+
+
 def _server(one: Directive) -> Tuple[str, int]:
     blocks = [block for block in one.blocks if block.name == "server"]
     return (blocks[0].file, blocks[0].line) if blocks else ("", 0)
@@ -74,7 +89,7 @@ def _effective(directives: Sequence[Directive], one: Directive) -> Dict[str, Lis
     """What counts where a directive stands: nginx takes all of the innermost block that has any."""
     found: Dict[str, List[Directive]] = {}
     # Blocks of one place compare equal; an `if` inherits from the location around it.
-    for name in ("proxy_set_header", "proxy_redirect"):
+    for name in ("proxy_set_header", "proxy_redirect", "fastcgi_keep_conn"):
         found[name] = []
         for depth in range(len(one.blocks), 0, -1):
             same = [each for each in directives if each.name == name and each.blocks == one.blocks[:depth]]
@@ -87,15 +102,18 @@ def _effective(directives: Sequence[Directive], one: Directive) -> Dict[str, Lis
 def _problem(
     one: Directive,
     inherited: Dict[str, List[Directive]],
-    upstreams: Dict[str, List[str]],
+    groups: Dict[str, List[str]],
     domains: Sequence[str],
     upstream: str,
 ) -> Tuple[str, str]:
-    found = _address_problem(one, upstreams, upstream)
+    found = _address_problem(one, groups, upstream)
     if found[0]:
         return found
     if one.blocks[-1].name != "location":
         return "stands in '{0}'".format(one.blocks[-1].name), "Put it into a location."
+    if one.name != "proxy_pass":
+        kept = any(each.arguments[:1] == ["on"] for each in inherited["fastcgi_keep_conn"])
+        return KEPT if kept else ("", "")
     if any(each.arguments[:1] == ["default"] for each in inherited["proxy_redirect"]):
         return "stands beside 'proxy_redirect default'", "Leave that directive out: it is nginx's default."
     host = [each.arguments[1] for each in inherited["proxy_set_header"] if _is_host(each)]
@@ -104,40 +122,40 @@ def _problem(
     return "", ""
 
 
-def _address_problem(one: Directive, upstreams: Dict[str, List[str]], upstream: str) -> Tuple[str, str]:
+def _address_problem(one: Directive, groups: Dict[str, List[str]], upstream: str) -> Tuple[str, str]:
     address = one.arguments[0]
     parts = ADDRESS.match(address)
     uri = (parts.group("uri") or "") if parts else ""
-    ends = [re.sub(r"\A\w+://", "", end) for end in nginx_config.resolve(address, upstreams)]
+    spoken = SPOKEN.get(one.name, "")
+    ends = [re.sub(r"\A\w+://", "", end) for end in nginx_config.resolve(address, groups)]
+    wanted = upstreams.parse(upstream) if upstream else upstreams.Upstream("", "")
+    there = wanted.address.replace("/", "unix:/", 1) if upstreams.is_socket(wanted) else wanted.address
     known = [
         (
-            one.name != "proxy_pass",
-            "speaks another protocol than HTTP",
+            not spoken,
+            "speaks a protocol that is not known",
             "Have the application listen for HTTP as well, and pass to that.",
         ),
         ("$" in address, "has a variable", "Write the address of the application there."),
         (
-            "://unix:" in address,
-            "goes to a socket file",
-            "Have the application listen on a port of the loopback address, and pass to that.",
-        ),
-        (
-            not parts or parts.group("scheme").lower() != "http",
+            spoken == upstreams.HTTP and (not parts or parts.group("scheme").lower() != "http"),
             "does not speak plain HTTP",
-            "Pass to the application over HTTP on the loopback address.",
+            "Pass to the application over HTTP on the loopback address or a Unix socket.",
         ),
         (
-            uri,
+            uri and spoken == upstreams.HTTP,
             "has a path, which a held request would lose",
             "Write it without the path, {0}.".format(address[: len(address) - len(uri)]),
         ),
         (
-            [_plain(end) for end in ends] != [_plain(upstream)],
-            "goes to {0}, and site_upstream is {1}".format(" and ".join(ends), upstream),
+            spoken != wanted.protocol or [_plain(end) for end in ends] != [there],
+            "goes to {0}{1}, and site_upstream is {2}".format(
+                "" if spoken == upstreams.HTTP else spoken + "://", " and ".join(ends), upstream
+            ),
             "Only requests to site_upstream are held; correct it, or take the place out.",
         ),
         (
-            not NUMBERS.match(_plain(upstream)),
+            not (NUMBERS.match(there) or upstreams.is_socket(wanted)),
             "goes to a name",
             "Write the address in numbers, there and in site_upstream: a name would be looked up for each request.",
         ),
@@ -150,6 +168,8 @@ def _is_host(header: Directive) -> bool:
 
 
 def _plain(end: str) -> str:
+    if end.startswith("unix:"):
+        return end.rstrip(":")
     host, _colon, port = end.rpartition(":")
     if not host or not port.isdigit():
         host, port = end, "80"

@@ -4,7 +4,8 @@
 """Puts a site's valve into nginx's configuration, and takes it out, leaving every other byte as it was.
 
 A server of the site gets an ``include`` first. Each ``proxy_pass`` to the application gets the valve's variable
-instead of its address and stays beside it as a comment: what else its location says goes on to count.
+instead of its address and stays beside it as a comment: what else its location says goes on to count. A location that
+passes on by another protocol gets an ``if`` first, which leads to the valve in HTTP while requests are held.
 """
 
 import re
@@ -40,6 +41,17 @@ def server_lines(name: str) -> str:
     return "\n    {0}\n    include {1}/{2}.conf;".format(MARK, FOLDER, name)
 
 
+def location_lines(name: str) -> str:
+    """What is put first into each location that passes on by another protocol than HTTP.
+
+    nginx may come back to this location and no other: one that is C(internal) was not reached by the client.
+    """
+    kept = variable(name)
+    return "\n        {0}\n        if ({1}_side = held) {{ set {1}_uri $uri; rewrite ^ /{2}_held last; }}".format(
+        MARK, kept, kept[1:]
+    )
+
+
 def pass_mark(name: str) -> str:
     """What each line of the replaced directive stands behind."""
     return "\n# ocpizza.cutover {0}: ".format(name)
@@ -47,18 +59,27 @@ def pass_mark(name: str) -> str:
 
 def remove(content: str, name: str) -> str:
     """The content without what ``add`` put in."""
-    content = content.replace(http_lines(name), "").replace(server_lines(name), "")
+    for lines in (http_lines(name), server_lines(name), location_lines(name)):
+        content = content.replace(lines, "")
     mark = pass_mark(name)
     replaced = re.escape("proxy_pass {0};".format(variable(name))) + "[^\n]*((?:{0}[^\n]*)+)\n".format(re.escape(mark))
     return re.sub(replaced, lambda match: match.group(1)[len(mark) :].replace(mark, "\n"), content)
 
 
-def add(content: str, name: str, servers: Iterable[int], passes: Dict[int, str], first: bool) -> str:
-    """The content with the valve in the servers and the ``proxy_pass`` directives on these lines.
+def add(
+    content: str,
+    name: str,
+    servers: Iterable[int],
+    passes: Dict[int, str],
+    first: bool,
+    locations: Iterable[Tuple[int, str]] = (),
+) -> str:
+    """The content with the valve in the servers, the ``proxy_pass`` directives and the locations on these lines.
 
     ``passes`` has, by line, what comes beside the new directive; ``first`` says that the first of the servers is the
-    site's first of all.
+    site's first of all. Of a location the arguments are given too: one line may have several.
     """
+    wanted = set(locations)
     ours, mark = set(servers), pass_mark(name)
     inserts: List[Tuple[int, str]] = []
     found = list(_tokens(content))
@@ -71,6 +92,11 @@ def add(content: str, name: str, servers: Iterable[int], passes: Dict[int, str],
                 inserts.append((token.start, http_lines(name)))
                 first = False
             inserts.append((found[number + 1].end, server_lines(name)))
+        elif token.text == "location" and token.line in {line for line, _arguments in wanted}:
+            opening = next(at for at in range(number, len(found)) if found[at].text == "{")
+            arguments = " ".join(_unquoted(each.text) for each in found[number + 1 : opening])
+            if (token.line, arguments) in wanted:
+                inserts.append((found[opening].end, location_lines(name)))
         elif token.text == "proxy_pass" and token.line in passes:
             end = next(later for later in found[number:] if later.text == ";")
             directives = "proxy_pass {0};{1}".format(variable(name), passes[token.line])
@@ -82,6 +108,10 @@ def add(content: str, name: str, servers: Iterable[int], passes: Dict[int, str],
     for position, text in reversed(inserts):
         content = content[:position] + text + content[position:]
     return content
+
+
+def _unquoted(text: str) -> str:
+    return next((value for _kind, value, _line in nginx_config.tokens(text)), "")
 
 
 def _tokens(content: str) -> Iterator[Token]:

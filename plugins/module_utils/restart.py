@@ -122,7 +122,7 @@ class Restart:
                 valve.engage(one)
             for endpoint in self.endpoints:
                 if not valve.drain(endpoint, drained_by):
-                    raise Refused("requests still ran on port {0} at the deadline".format(endpoint.port))
+                    raise Refused("requests still ran {0} at the deadline".format(endpoint.words()))
             self.steps.run("restart", lambda: self.restart(deadline))
         except Exception as error:
             outcome["outcome"] = "refused"

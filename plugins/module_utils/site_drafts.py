@@ -80,11 +80,10 @@ def _name(application: Found, domains: Sequence[str], taken: Sequence[str]) -> s
 def _site(application: Found, vhosts: Sequence[Found], domains: List[str], taken: Sequence[str]) -> Found:
     site: Found = {"name": _name(application, domains, taken), "domains": domains or [UNFILLED], "open": []}
     host, _space, port = application["listens"].rpartition(" ")
-    site["upstream"] = "{0}:{1}".format(host, port) if host else UNFILLED
-    if not host:
-        site["open"].append(
-            "the application listens on {0}; the switchover wants an address and a port".format(application["listens"])
-        )
+    socket = application["listens"] if application["listens"].startswith("/") else ""
+    site["upstream"] = "{0}:{1}".format(host, port) if host else "unix:" + socket if socket else UNFILLED
+    if site["upstream"] == UNFILLED:
+        site["open"].append("site_upstream: where the application listens cannot be told")
     if not domains:
         site["open"].append("no virtual host names a domain of it")
     servers = sorted({vhost["server"] for vhost in vhosts})

@@ -15,7 +15,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, valve
+from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, running, valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.application_health import ask
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import (
@@ -189,6 +189,13 @@ class Switchover:
         for flag in ("hold", "valve"):
             if valve.is_raised(self.valve, flag):
                 problems.append("the flag {0} is raised already".format(self.valve.path(flag)))
+        place = self.origin.endpoint
+        if place.folder and not running.notes(place.folder, lambda: ask(self.origin.health, 5.0)):
+            problems.append(
+                "Apache does not note in {0} what runs inside it; run replicate.yml again".format(place.folder)
+            )
+        if place.path and not running.is_seen(place.path):
+            problems.append("nobody is seen to listen on {0}; correct site_upstream".format(place.path))
         return problems
 
     def database_problems(self, pair: Pair) -> List[str]:

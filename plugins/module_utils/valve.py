@@ -16,6 +16,8 @@ import subprocess
 import time
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils import running
+
 ESTABLISHED = "01"
 # What systemd needs to start the proxy, and a journal for its lines, is far less.
 ROOM = 1 << 20
@@ -27,12 +29,21 @@ class Endpoint(NamedTuple):
     """Where requests of one side are served, as the kernel's socket table shows it.
 
     ``local`` counts sockets that a server on this host accepted on the port; otherwise those that this
-    host opened towards address and port.
+    host opened towards address and port. ``path`` is that of a Unix socket. Into ``folder`` Apache puts a file for
+    each request that runs inside it.
     """
 
-    address: str
-    port: int
-    local: bool
+    address: str = ""
+    port: int = 0
+    local: bool = True
+    path: str = ""
+    folder: str = ""
+
+    def words(self) -> str:
+        """Where that is."""
+        if self.folder:
+            return "inside Apache"
+        return "on {0}".format(self.path or "port {0}".format(self.port))
 
 
 class Valve(NamedTuple):
@@ -198,7 +209,12 @@ def count_established(lines: Iterable[str], endpoint: Endpoint) -> int:
 
 
 def in_flight(endpoint: Endpoint) -> int:
-    """Requests that run at this instant, counted in the kernel's socket table."""
+    """Requests that run at this instant, counted in the kernel's socket table, or as Apache has noted them."""
+    if endpoint.folder:
+        return running.count_noted(endpoint.folder)
+    if endpoint.path:
+        with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as stream:
+            return running.count_connected(stream, endpoint.path)
     count = 0
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:

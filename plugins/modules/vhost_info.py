@@ -38,7 +38,7 @@ options:
     type: str
     default: ""
   upstream:
-    description: Address and port of the application, to know which places of nginx's configuration pass to it.
+    description: The application as C(site_upstream) says it, to know which places of nginx's configuration pass to it.
     type: str
     default: ""
   headers:
@@ -103,12 +103,17 @@ missing:
 passes:
   description: >-
     The places of nginx's configuration that pass the site's requests on, each with file, line, directive, the
-    headers that are sent (where asked for), and problem and remedy where its requests cannot be held.
+    headers that are sent (where asked for), and problem and remedy where its requests cannot be held. C(changed) names
+    the location that is edited where the directive itself is not.
   type: list
   returned: success
 valve_files:
   description: Files of nginx's configuration that have the valve in them.
   type: list
+  returned: success
+user:
+  description: The account that the web server's workers run as; C(www-data) where the configuration names none.
+  type: str
   returned: success
 """
 
@@ -140,6 +145,7 @@ NOTHING = {
     "missing": [],
     "passes": [],
     "valve_files": [],
+    "user": "",
 }
 
 
@@ -147,6 +153,11 @@ def read(path):
     """A file's text, whatever bytes are in its comments."""
     with open(path, encoding="utf-8", errors="replace") as stream:
         return stream.read()
+
+
+def account(directives):
+    """Whom the workers run as."""
+    return next((one.arguments[0] for one in directives if one.name == "user" and one.arguments), "www-data")
 
 
 def available():
@@ -184,6 +195,7 @@ def read_apache(config, params):
         limits=apache_config.limits(directives),
         keep_alive_s=apache_config.keep_alive_seconds(directives),
         missing=reader.missing,
+        user=account(directives),
     )
 
 
@@ -219,6 +231,7 @@ def read_nginx(config, params):
             for place in nginx_passes.passes(directives, ours, params["domains"], params["upstream"])
         ],
         valve_files=sorted(set(with_valve)),
+        user=account(directives),
     )
 
 
@@ -254,7 +267,10 @@ def main():
         },
         supports_check_mode=True,
     )
-    result = look(module.params)
+    try:
+        result = look(module.params)
+    except ValueError as error:
+        module.fail_json(msg="{0}.".format(error))
     if result["config"] in [text.split(":")[0] for text in result["missing"]]:
         module.fail_json(
             msg="{0}'s configuration cannot be read, {1}. Run the task as root.".format(

@@ -1,7 +1,5 @@
 """The filters that write parts of plans."""
 
-import re
-
 import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.filter import plans
@@ -11,25 +9,44 @@ FILTERS = plans.FilterModule().filters()
 
 
 @pytest.mark.parametrize(
-    ("upstream", "address", "port"), [("127.0.0.1:8000", "127.0.0.1", 8000), ("[::1]:80", "[::1]", 80)]
+    ("upstream", "endpoint"),
+    [
+        ("127.0.0.1:8000", valve.Endpoint("127.0.0.1", 8000, True)),
+        ("[::1]:80", valve.Endpoint("[::1]", 80, True)),
+        ("fastcgi://localhost:9000", valve.Endpoint("127.0.0.1", 9000, True)),
+        ("unix:/run/app.sock", valve.Endpoint(path="/run/app.sock")),
+        ("apache", valve.Endpoint(folder="/run/cutover/shop/running")),
+    ],
 )
-def test_an_application_on_this_host(upstream: str, address: str, port: int) -> None:
-    endpoint = FILTERS["local_endpoint"](upstream)
-    assert valve.Endpoint(**endpoint) == valve.Endpoint(address, port, True)
+def test_where_requests_of_an_application_on_this_host_are_counted(upstream: str, endpoint: valve.Endpoint) -> None:
+    assert valve.Endpoint(**FILTERS["local_endpoint"](upstream, "/run/cutover/shop")) == endpoint
 
 
-@pytest.mark.parametrize("upstream", ["127.0.0.1", ":8000", "unix:/run/app.sock", "127.0.0.1:", ""])
-def test_what_is_no_address_and_port_is_refused(upstream: str) -> None:
-    words = f"'{upstream}' is not an address and a port, such as 127.0.0.1:8000"
-    with pytest.raises(ValueError, match=re.escape(words)):
-        FILTERS["local_endpoint"](upstream)
+def test_where_a_valve_leads_and_how_its_source_is_asked() -> None:
+    assert FILTERS["release_target"]("unix:/run/app.sock", "18000") == "/run/app.sock"
+    assert FILTERS["release_target"]("uwsgi://127.0.0.1:3031", 18000) == "127.0.0.1:19000"
+    assert FILTERS["source_health"]("apache", "/up", "shop.test", "https://127.0.0.1/", "/var/x") == {
+        "url": "https://127.0.0.1/up",
+        "host": "shop.test",
+        "own": "/var/x/asked",
+    }
 
 
-def test_the_valve_of_a_neighbour_knows_one_side() -> None:
-    (made,) = valve.valves_from([FILTERS["neighbour_valve"]({"name": "annex", "upstream": "127.0.0.1:8001"})])
-    assert made == valve.Valve(
+def test_neighbours_have_valves_and_endpoints_of_their_own() -> None:
+    neighbours = [
+        {"name": "annex", "upstream": "127.0.0.1:8001"},
+        {"name": "blog", "upstream": "fastcgi://unix:/run/php.sock"},
+    ]
+    annex, blog = valve.valves_from(FILTERS["neighbour_valves"](neighbours))
+    assert annex == valve.Valve(
         "annex", "/run/cutover/annex", "/var/lib/cutover/annex", "cutover-annex", {"source": "127.0.0.1:8001"}
     )
+    # Its valve listens on 18011.
+    assert blog.targets == {"source": "127.0.0.1:19011"}
+    assert [valve.Endpoint(**one) for one in FILTERS["neighbour_endpoints"](neighbours)] == [
+        valve.Endpoint("127.0.0.1", 8001, True),
+        valve.Endpoint(path="/run/php.sock"),
+    ]
 
 
 def test_settings_that_are_not_as_wanted() -> None:

@@ -174,12 +174,17 @@ def test_where_a_site_s_requests_are_held(servers: tuple[str, ...], chosen: str,
     assert (site["web_server"], told) == (chosen, said)
 
 
+def test_an_application_on_a_unix_socket() -> None:
+    found = server((application(listens="/run/shop.sock"), [vhost("shop.example", server="nginx")]))
+    assert FILTERS["site_drafts"](found)["sites"][0]["upstream"] == "unix:/run/shop.sock"
+
+
 def test_what_stands_in_the_way_of_a_site() -> None:
-    odd = application(listens="/run/shop.sock", databases=[], options={}, repository={}, environment=[], settings={})
+    odd = application(listens="", databases=[], options={}, repository={}, environment=[], settings={})
     (site,) = FILTERS["site_drafts"](server((odd, [vhost("*.shop.example", server="nginx")])))["sites"]
     assert (site["domains"], site["upstream"]) == (["CHANGE-ME"], "CHANGE-ME")
     assert site["open"] == [
-        "the application listens on /run/shop.sock; the switchover wants an address and a port",
+        "site_upstream: where the application listens cannot be told",
         "no virtual host names a domain of it",
         "gunicorn_wsgi: it cannot be told from the server",
         "*.shop.example: name each domain of it that is used in site_domains",

@@ -1,8 +1,12 @@
 """When an application is well."""
 
+import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +30,13 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         seen = self.headers["Host"], self.headers["X-Forwarded-Proto"]
+        if self.path == "/own":
+            body = b"well" if self.headers.get("X-Cutover-Side") == "secret" else b""
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
         status = {"/ok": 200, "/empty": 200, "/none": 204}.get(self.path, 503)
         body = b"" if self.path in ("/empty", "/none") else repr(seen).encode()
         self.send_response(status if seen == ("shop.example", "https") else 400)
@@ -68,3 +79,56 @@ def test_an_application_that_is_not_there_is_not_well() -> None:
     assert ask({"url": "http://127.0.0.1:1/", "host": "shop.example"}, 5.0) == (
         "http://127.0.0.1:1/: <urlopen error [Errno 111] Connection refused>"
     )
+
+
+def word(folder: Path) -> str:
+    (folder / "asked").write_text("secret\n")
+    return str(folder / "asked")
+
+
+def test_a_web_server_is_told_that_its_own_application_is_asked_for(server: str, tmp_path: Path) -> None:
+    health = {"url": server + "/own", "host": "shop.example"}
+    assert ask(health, 5.0) == f"{health['url']} answered nothing"
+    assert ask({**health, "own": word(tmp_path)}, 5.0) == ""
+    missing = str(tmp_path / "missing")
+    assert ask({**health, "own": missing}, 5.0).endswith(f"No such file or directory: '{missing}'")
+
+
+def test_an_application_on_a_unix_socket(tmp_path: Path) -> None:
+    class Server(HTTPServer):
+        address_family = socket.AF_UNIX
+
+        def server_bind(self) -> None:
+            self.socket.bind(self.server_address)
+
+        def get_request(self) -> Any:
+            return self.socket.accept()[0], ("", 0)
+
+    path = str(tmp_path / "shop.sock")
+    made = Server(path, Handler)  # type: ignore[arg-type]
+    threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    health = {"url": "http://localhost/ok", "host": "shop.example", "socket": path}
+    assert ask(health, 5.0) == ""
+    assert ask({**health, "url": "http://localhost/ill"}, 5.0) == f"{path}: HTTP Error 503: Service Unavailable"
+    made.shutdown()
+    made.server_close()
+    assert ask({**health, "socket": path + "x"}, 5.0).startswith(f"{path}x: <urlopen error [Errno 2]")
+
+
+def test_this_hosts_own_certificate_is_not_judged_and_its_name_is_sent(tmp_path: Path) -> None:
+    certificate, key = str(tmp_path / "own.pem"), str(tmp_path / "own.key")
+    made_by = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=other"]
+    subprocess.run([*made_by, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    names: list[str] = []
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    made = HTTPServer(("127.0.0.1", 0), Handler)
+    made.socket = context.wrap_socket(made.socket, server_side=True)
+    threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    health = {"url": f"https://127.0.0.1:{made.server_port}/own", "host": "shop.example"}
+    assert "CERTIFICATE_VERIFY_FAILED" in ask(health, 5.0)
+    assert ask({**health, "own": word(tmp_path)}, 5.0) == ""
+    assert names == [None, "shop.example"]
+    made.shutdown()
+    made.server_close()

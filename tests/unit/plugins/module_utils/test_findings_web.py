@@ -59,7 +59,7 @@ def test_a_site_that_can_be_held_needs_no_module_of_apache() -> None:
         (
             "vhost.pass_missing",
             {"passes": []},
-            "No server of /etc/nginx/nginx.conf that serves shop.test has a proxy_pass; there is nothing to hold.",
+            "No server of /etc/nginx/nginx.conf that serves shop.test passes anything on; there is nothing to hold.",
             "Correct site_domains, or discovery_config.",
         ),
         (
@@ -82,3 +82,75 @@ def test_what_stands_in_the_way_is_said(key: str, change: dict[str, Any], reason
     facts["source"]["web"].update(change)
     (found,) = findings_web.decide(facts)
     assert (found.key, found.severity, found.reason, found.remedy) == (key, "inhibitor", reason, remedy)
+
+
+APACHE: dict[str, Any] = {
+    "site": {"upstream": "127.0.0.1:8000", "near_seconds": 6},
+    "source": {
+        "web": {
+            "server": "apache",
+            "config": "/etc/apache2/apache2.conf",
+            "modules": ["proxy", "proxy_http", "rewrite"],
+            "available": [],
+            "keep_alive_s": 5.0,
+            "domains": {"shop.test": [PLACE]},
+            "vhosts": [{"upstreams": [], "wsgi": False, "handlers": []}],
+        }
+    },
+}
+
+
+def apache(upstream: str, vhost: dict[str, Any], **web: Any) -> list[Any]:
+    facts = copy.deepcopy(APACHE)
+    facts["site"]["upstream"] = upstream
+    facts["source"]["web"]["vhosts"][0].update(vhost)
+    facts["source"]["web"].update(web)
+    return list(findings_web.decide(facts))
+
+
+PHP_FPM = "unix:/run/php/php7.4-fpm.sock|fcgi://localhost"
+
+
+@pytest.mark.parametrize(
+    ("upstream", "vhost"),
+    [
+        ("unix:/run/shop.sock", {"upstreams": ["unix:/run/shop.sock|http://localhost/"]}),
+        ("fastcgi://unix:/run/php/php7.4-fpm.sock", {"handlers": [PHP_FPM]}),
+        ("uwsgi://127.0.0.1:3031", {"upstreams": ["uwsgi://127.0.0.1:3031/"]}),
+        ("apache", {"wsgi": True}),
+        ("apache", {"handlers": [PHP_FPM], "upstreams": ["http://127.0.0.1:9000/"]}),
+        # Whoever wrote the handler into the configuration of the whole server.
+        ("fastcgi://127.0.0.1:9000", {}),
+    ],
+)
+def test_apache_can_hold_whatever_it_passes_on_or_runs(upstream: str, vhost: dict[str, Any]) -> None:
+    assert apache(upstream, vhost, modules=["proxy", "proxy_http", "rewrite", "lua"]) == []
+
+
+@pytest.mark.parametrize(
+    ("vhost", "modules", "name"),
+    [({"wsgi": True}, [], "mod_wsgi"), ({}, ["php7"], "mod_php"), ({}, ["php"], "mod_php")],
+)
+def test_what_apache_runs_itself_is_seen_only_there(vhost: dict[str, Any], modules: list[str], name: str) -> None:
+    (finding,) = apache("127.0.0.1:8000", vhost, modules=["proxy", "proxy_http", "rewrite", *modules])
+    assert (finding.key, finding.severity) == ("vhost.inside_apache", "inhibitor")
+    assert finding.reason == (
+        f"{name} answers requests of the site, and site_upstream is 127.0.0.1:8000: what runs there would not be seen."
+    )
+    assert finding.remedy == "Set site_upstream to apache."
+
+
+def test_a_handler_that_is_not_the_application_is_told() -> None:
+    (finding,) = apache("127.0.0.1:8000", {"handlers": [PHP_FPM]})
+    assert finding.key == "vhost.upstream_differs"
+    assert finding.reason == f"site_upstream is 127.0.0.1:8000, the virtual hosts pass on to {PHP_FPM}."
+
+
+def test_a_request_waits_in_a_module_that_must_be_there() -> None:
+    (finding,) = apache("apache", {"wsgi": True})
+    assert (finding.key, "Modules that are neither loaded nor on the disk: lua." in finding.reason) == (
+        "web.modules_missing",
+        True,
+    )
+    (finding,) = apache("apache", {"wsgi": True}, available=["lua"])
+    assert finding.key == "web.modules_not_loaded"

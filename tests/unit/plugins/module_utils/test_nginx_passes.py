@@ -41,7 +41,48 @@ def test_what_passes_to_the_application_can_be_held(address: str) -> None:
         "remedy": "",
         "headers": [["Host", "$host"]],
         "beside": f" proxy_redirect {address}/ /;",
+        "changed": {},
     }
+
+
+@pytest.mark.parametrize("address", ["http://unix:/run/app.sock", "http://unix:/run/app.sock:", "http://sock"])
+def test_an_application_on_a_socket_file_can_be_held(address: str) -> None:
+    group = "location / { proxy_pass %s; }\n} upstream sock { server unix:/run/app.sock; } server { server_name b;"
+    (place,) = find(group % address, upstream="unix:/run/app.sock")
+    assert (place["problem"], place["changed"], place["beside"]) == ("", {}, f" proxy_redirect {address}/ /;")
+
+
+@pytest.mark.parametrize(
+    ("upstream", "directive"),
+    [
+        ("fastcgi://unix:/run/php.sock", "fastcgi_pass unix:/run/php.sock"),
+        ("fastcgi://127.0.0.1:9000", "fastcgi_pass localhost:9000"),
+        ("uwsgi://127.0.0.1:8000", "uwsgi_pass app"),
+        ("uwsgi://unix:/run/u.sock", "uwsgi_pass unix:/run/u.sock"),
+    ],
+)
+def test_where_another_protocol_is_spoken_the_location_is_changed(upstream: str, directive: str) -> None:
+    (place,) = find(f"location / {{ }}\nlocation ~ '\\.php$' {{ {directive}; }}", upstream=upstream)
+    assert place["problem"] == ""
+    assert place["changed"] == {"file": "/n/nginx.conf", "line": 6, "opens": "~ \\.php$"}
+
+
+def test_a_location_of_our_own_may_include_what_others_include() -> None:
+    upstream, php = "fastcgi://127.0.0.1:9000", "fastcgi_pass 127.0.0.1:9000;"
+    one = "location / { include /n/shared.conf; }"
+    (place,) = find(one, one, php, upstream)
+    assert (place["file"], place["changed"]["file"], place["problem"]) == ("/n/shared.conf", "/n/nginx.conf", "")
+    whole = "include /n/shared.conf;"
+    (place,) = find(whole, whole, f"location / {{ {php} }}", upstream)
+    assert place["problem"] == "is in a file that another site includes too"
+
+
+def test_connections_that_are_kept_do_not_tell_what_runs() -> None:
+    (place,) = find(
+        "fastcgi_keep_conn on; location / { fastcgi_pass 127.0.0.1:9000; }", upstream="fastcgi://127.0.0.1:9000"
+    )
+    assert place["problem"] == "keeps its connections, so that nobody sees what runs"
+    assert place["remedy"] == "Leave fastcgi_keep_conn out."
 
 
 def test_port_80_need_not_be_written() -> None:
@@ -67,9 +108,17 @@ def test_a_name_would_be_looked_up_for_each_request() -> None:
     [
         ("location / { proxy_pass http://app/; }", "has a path, which a held request would lose"),
         ("location / { proxy_pass http://$backend; }", "has a variable"),
-        ("location / { proxy_pass http://unix:/run/app.sock; }", "goes to a socket file"),
+        (
+            "location / { proxy_pass http://unix:/run/app.sock; }",
+            "goes to unix:/run/app.sock, and site_upstream is 127.0.0.1:8000",
+        ),
+        ("location / { proxy_pass http://unix:/run/app.sock:/a; }", "has a path, which a held request would lose"),
         ("location / { proxy_pass https://127.0.0.1:8000; }", "does not speak plain HTTP"),
-        ("location / { uwsgi_pass 127.0.0.1:8000; }", "speaks another protocol than HTTP"),
+        (
+            "location / { uwsgi_pass 127.0.0.1:8000; }",
+            "goes to uwsgi://127.0.0.1:8000, and site_upstream is 127.0.0.1:8000",
+        ),
+        ("location / { grpc_pass 127.0.0.1:8000; }", "speaks a protocol that is not known"),
         (
             "location / { proxy_pass http://many; }",
             "goes to 127.0.0.1:8000 and 127.0.0.1:8001, and site_upstream is 127.0.0.1:8000",

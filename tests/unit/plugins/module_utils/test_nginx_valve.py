@@ -65,6 +65,28 @@ def test_another_sites_valve_stays() -> None:
     assert nginx_valve.remove(both, "my-shop") == both
 
 
+def test_a_location_that_speaks_another_protocol_is_led_to_the_valve_first() -> None:
+    site = """server {
+    location / { try_files $uri /index.php?$args; } location ~ "\\.php$" { return 404; } location ~ "\\.php5{0,1}$" {
+        # location / { fastcgi_pass a; }
+        rewrite ^ /x.php break;
+        fastcgi_pass unix:/run/php.sock;
+    }
+}
+"""
+    edited = nginx_valve.add(site, "my-shop", [1], {}, False, [(2, "~ \\.php5{0,1}$")])
+    assert (
+        """5{0,1}$" {
+        # ocpizza.cutover: removed again when the source is retired
+        if ($cutover_my_shop_side = held) { set $cutover_my_shop_uri $uri; rewrite ^ /cutover_my_shop_held last; }
+        # location"""
+        in edited
+    )
+    assert edited.count("_held last") == 1
+    assert nginx_valve.remove(edited, "my-shop") == site
+    assert nginx_valve.remove(edited, "shop") == edited
+
+
 PIECES = [
     "server {",
     "server{",
@@ -84,7 +106,8 @@ PIECES = [
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join), st.sets(st.integers(1, 12)), st.booleans())
 def test_taking_out_what_was_put_in_gives_the_original(content: str, lines: set[int], first: bool) -> None:
-    edited = nginx_valve.add(content, "shop", lines, dict.fromkeys(lines, " proxy_redirect a b;"), first)
+    places = dict.fromkeys(lines, " proxy_redirect a b;")
+    edited = nginx_valve.add(content, "shop", lines, places, first, [(line, "/") for line in lines])
     assert nginx_valve.remove(edited, "shop") == content
     # Nothing is taken or moved: the original's characters are all there, in their order.
     rest = iter(edited)

@@ -726,6 +726,23 @@ def test_the_gate_refuses_before_a_request_is_held(house: House, turn: Callable[
     assert chosen(house.valve) == ""
 
 
+def test_nothing_is_held_where_apache_does_not_note_what_runs(house: House, tmp_path: Path) -> None:
+    folder = tmp_path / "running"
+    source, target = house.sides()
+    house.sides = lambda: (source._replace(endpoint=valve.Endpoint(folder=str(folder))), target)  # type: ignore[method-assign]
+    words = f"Apache does not note in {folder} what runs inside it; run replicate.yml again"
+    assert house.run()["reason"] == words
+    folder.mkdir()
+    assert house.run()["reason"] == words
+
+
+def test_nothing_is_held_where_nobody_is_seen_to_listen(house: House, tmp_path: Path) -> None:
+    source, target = house.sides()
+    path = str(tmp_path / "shop.sock")
+    house.sides = lambda: (source._replace(endpoint=valve.Endpoint(path=path)), target)  # type: ignore[method-assign]
+    assert house.run()["reason"] == f"nobody is seen to listen on {path}; correct site_upstream"
+
+
 def test_nothing_is_held_without_room_for_the_release(house: House) -> None:
     house.full = [["/run/cutover/shop"]]
     assert house.run()["reason"] == "no room is left in /run/cutover/shop"

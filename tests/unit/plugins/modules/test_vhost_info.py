@@ -177,6 +177,17 @@ def test_the_servers_of_nginx_and_what_they_pass_on(nginx: NginxHouse) -> None:
     assert set(result) == set(nginx.house.run())
 
 
+def test_what_the_workers_run_as(nginx: NginxHouse) -> None:
+    assert nginx.run(server="nginx")["user"] == "www-data"
+    nginx.config.write_text("user web staff;\n" + nginx.config.read_text())
+    assert nginx.run(server="nginx")["user"] == "web"
+
+
+def test_an_application_that_cannot_be_is_refused_in_words(nginx: NginxHouse) -> None:
+    with pytest.raises(ModuleFailedError, match="'https://a:1' is no address of an application; write 127"):
+        nginx.run(server="nginx", upstream="https://a:1")
+
+
 def test_headers_may_be_secrets_and_are_told_when_asked_for(nginx: NginxHouse) -> None:
     assert nginx.run(server="nginx")["passes"][0]["headers"] == []
     assert nginx.run(server="nginx", headers=True)["passes"][0]["headers"] == [["Host", "$host"]]
