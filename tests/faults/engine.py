@@ -69,13 +69,13 @@ class Engine:
 
     # Commands.
 
-    def run(self, *arguments: str) -> int:
+    def run(self, *arguments: str, patience: float = PATIENCE_S) -> int:
         """A command of the user's, to its end."""
-        return playbook.start(self.lab, self.out, *arguments).wait(timeout=PATIENCE_S)
+        return playbook.start(self.lab, self.out, *arguments).wait(timeout=patience)
 
     def must(self, *arguments: str) -> None:
-        """The same, where nothing may fail."""
-        if self.run(*arguments):
+        """The same, where nothing may fail; a machine is not made in minutes where the processors are busy."""
+        if self.run(*arguments, patience=4 * PATIENCE_S):
             raise LabError(f"{arguments[0]} failed; see {self.out}/ansible.log")
 
     # What is struck.
