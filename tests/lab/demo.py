@@ -171,6 +171,7 @@ def traffic_arguments(lab: Lab, out: Path, rate: float) -> list[str]:
         "--host=ocpizza.test",
         "--neighbour=annex.test",
         f"--rate={rate}",
+        "--media",
         f"--staff-token-file={lab.directory / 'secrets' / 'ocpizza_staff_token'}",
         f"--database={where['database']}",
         f"--query={shop}",

@@ -22,13 +22,19 @@ PICTURE = bytes.fromhex(
 )
 
 
+def picture(key: str) -> bytes:
+    """The content of an uploaded file."""
+    return PICTURE + key.encode()
+
+
 @dataclass(frozen=True)
 class Action:
-    """One thing a client does; `key` names what it writes."""
+    """One thing a client does; `key` names what it writes, `shows` the picture that it must see."""
 
     kind: str
     request: Request
     key: str = ""
+    shows: str = ""
 
     @property
     def writes(self) -> bool:
@@ -62,11 +68,14 @@ class OcPizza:
         self._count = 0
         self._placed: deque[str] = deque(maxlen=200)
         self._cooking: deque[str] = deque(maxlen=2000)
+        self._pictures: deque[tuple[str, str]] = deque(maxlen=50)
 
     def next(self) -> Action:
         """A write with the given probability, else a page."""
         self._count += 1
         if self._random.random() >= self._writes:
+            if self._pictures and self._random.random() < 0.1:
+                return self._picture()
             return Action("browse", Request("GET", self._page()))
         if self._media and self._count % 20 == 0:
             return self._upload()
@@ -83,6 +92,10 @@ class OcPizza:
                 return "wrong-answer"
             self._placed.append(action.key)
             self._cooking.append(action.key)
+        elif action.kind == "media":
+            self._pictures.append((str(response.json()["url"]), action.key))
+        elif action.kind == "picture":
+            return "" if response.body == picture(action.shows) else "wrong-answer"
         elif not response.body:
             return "empty-answer"
         return ""
@@ -118,8 +131,13 @@ class OcPizza:
     def _upload(self) -> Action:
         # The site names a picture by its content, so each one has to differ.
         key = f"{self._random.getrandbits(64):016x}"
-        headers = {"Content-Type": "image/png", "X-Staff-Token": self._token}
-        return Action("media", Request("POST", "/api/media", headers, PICTURE + key.encode()), key)
+        headers = {"Content-Type": "image/png", "X-Staff-Token": self._token, "Idempotency-Key": key}
+        return Action("media", Request("POST", "/api/media", headers, picture(key)), key)
+
+    def _picture(self) -> Action:
+        """One that was uploaded a moment ago, by a request of its own: whoever sees its address may ask."""
+        url, key = self._random.choice(self._pictures)
+        return Action("picture", Request("GET", url), shows=key)
 
 
 class Annex:

@@ -31,6 +31,8 @@ class FakeSite:
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, object]] = {}
         self.statuses: dict[str, str] = {}
+        self.pictures: dict[str, bytes] = {}
+        self.loses_pictures = False
         self.seen: list[tuple[str, str]] = []
         self.fail_next = 0
         self.mute_next = 0
@@ -58,7 +60,7 @@ class FakeSite:
                 self.mute_next -= 1
                 await asyncio.sleep(60)
             status, answer = self._answer(method, path, headers, body)
-            content = json.dumps(answer).encode()
+            content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
             answered += 1
             if headers["connection"] == "close":
@@ -73,6 +75,12 @@ class FakeSite:
             if self.keeps_statuses:
                 self.statuses[path.split("/")[3]] = json.loads(body)["status"]
             return 200, {"status": "ready"}
+        if path == "/api/media":
+            url = f"/media/{headers['idempotency-key']}.png"
+            self.pictures[url] = b"" if self.loses_pictures else body
+            return 201, {"url": url}
+        if path in self.pictures:
+            return 200, self.pictures[path]
         if method == "POST":
             key = headers["idempotency-key"]
             self.written += 1
@@ -171,6 +179,22 @@ def test_lost_write_is_found(tmp_path: Path) -> None:
     summary = run(site, tmp_path)
     assert (summary["failed"], summary["lost_writes"]) == (0, 1)
     assert not passed(summary)
+
+
+def test_lost_upload_is_found(tmp_path: Path) -> None:
+    more = ("--media", "--writes=1", token(tmp_path))
+    well = run(FakeSite(), tmp_path, *more)
+    assert (well["failed"], well["lost_writes"]) == (0, 0)
+    site = FakeSite()
+    site.loses_pictures = True
+    assert run(site, tmp_path, *more)["lost_writes"] == len(site.pictures) == 3
+
+
+def test_upload_that_is_not_there_at_once_is_a_failure(tmp_path: Path) -> None:
+    site = FakeSite()
+    site.loses_pictures = True
+    more = ("--media", "--writes=0.5", token(tmp_path))
+    assert run(site, tmp_path, *more, requests=400)["sites"]["ocpizza"]["failures"].keys() == {"wrong-answer"}
 
 
 def test_changed_write_is_lost(tmp_path: Path) -> None:
