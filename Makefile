@@ -10,7 +10,7 @@ INVENTORY ?=
 LIMIT ?=
 SCENARIOS ?=
 BENCH ?= pauses
-ROWS ?= $(if $(filter pauses,$(BENCH)),0,1000000)
+ROWS ?= $(if $(filter pauses,$(BENCH)),0,$(if $(filter media,$(BENCH)),100000,1000000))
 export LAB LAB_PORT ENGINE TARGET_ENGINE WEB WAY KEEP INVENTORY LIMIT
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -57,7 +57,7 @@ interrupt: images  ## the controller killed in every phase, the same command goe
 faults: images  ## faults under traffic: build/faults/report.json; FAULTS="key key" for some, SEED=n WALK=seconds at random
 	@python -m tests.faults
 
-bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), proof (beside plain reading), copy or backup (what one costs), ROWS=; survey (500 virtual hosts, 200 databases)
+bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), media (with ROWS files and without), proof (beside plain reading), copy or backup (what one costs), ROWS=; survey (500 virtual hosts, 200 databases)
 	@PYTHONPATH=build/collections:. python -m tests.bench.$(BENCH) --rows $(ROWS)
 
 test:  ## all tests but those of `make long`

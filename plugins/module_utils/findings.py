@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     findings_databases,
+    findings_media,
     findings_server,
     findings_way,
     findings_web,
@@ -46,6 +47,7 @@ def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
         _hosts,
         findings_databases.decide,
         findings_web.decide,
+        findings_media.decide,
         findings_way.decide,
         findings_server.decide,
         _valve,

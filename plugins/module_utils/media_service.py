@@ -158,6 +158,7 @@ def answer(connection: socket.socket, context: ssl.SSLContext, plan: Dict[str, A
             wire = Wire(secure)
             if not admitted(secure, plan["client"]):
                 wire.send({"error": "{0} alone may speak to this server".format(plan["client"])})
+                wire.flush()
                 return
             secure.settimeout(None)
             wire.send({"host": plan["host"]})

@@ -240,8 +240,10 @@ class Flow:
             if taken is None:
                 continue
             under_way.append((path, taken[0], self.destination.put(path, taken, durable)))
-            if len(under_way) >= AHEAD:
-                hear()
+            # Half of them at a time: one by one, each end would wait for the other every time.
+            while len(under_way) >= AHEAD:
+                for _turn in range(AHEAD // 2):
+                    hear()
             tell(number + 1, len(paths))
         while under_way:
             hear()

@@ -19,6 +19,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.media_tree import 
 
 LENGTH = struct.Struct("!I")
 LONGEST = 1 << 26
+ENOUGH = 1 << 18
 Message = Dict[str, Any]
 
 
@@ -50,6 +51,8 @@ class Wire:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self._buffer = bytearray()
+        # What is said goes once there is enough of it, or an answer is waited for: small files make one packet.
+        self._unsent = bytearray()
 
     def close(self) -> None:
         """Hang up."""
@@ -94,7 +97,16 @@ class Wire:
             raise MediaError("a file has arrived with another checksum than it was sent with")
 
     def _frame(self, content: bytes) -> None:
-        self.connection.sendall(LENGTH.pack(len(content)) + content)
+        self._unsent += LENGTH.pack(len(content))
+        self._unsent += content
+        if len(self._unsent) >= ENOUGH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Let go of what was said."""
+        unsent, self._unsent = self._unsent, bytearray()
+        if unsent:
+            self.connection.sendall(unsent)
 
     def _next(self) -> bytes:
         (length,) = LENGTH.unpack(self._exactly(LENGTH.size))
@@ -104,6 +116,7 @@ class Wire:
 
     def _exactly(self, length: int) -> bytes:
         while len(self._buffer) < length:
+            self.flush()
             received = self.connection.recv(1 << 18)
             if not received:
                 raise EOFError("the other end of the media link has hung up")
