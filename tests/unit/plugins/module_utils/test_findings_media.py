@@ -31,8 +31,8 @@ def test_uploads_forbid_going_on() -> None:
     (one,) = found({"/media/": "/srv/shop/media2/", "/uploads": "/srv/up"}, [MEDIA])
     assert (one.key, one.severity) == ("media.left", "inhibitor")
     assert one.reason == (
-        "The source's web server gives out /media/ from /srv/shop/media2/, /uploads from /srv/up, which site_media does "
-        "not name."
+        "The source's web server gives out /media/ from /srv/shop/media2/, /uploads from /srv/up, which site_media "
+        "does not name."
     )
     assert one.remedy == "Name its folder, and the one on the target, in site_media."
 
