@@ -173,6 +173,7 @@ def traffic_arguments(lab: Lab, out: Path, rate: float) -> list[str]:
         f"--rate={rate}",
         "--media",
         f"--staff-token-file={lab.directory / 'secrets' / 'ocpizza_staff_token'}",
+        f"--session-file={lab.directory / 'secrets' / 'ocpizza_session'}",
         f"--database={where['database']}",
         f"--query={shop}",
         f"--neighbour-database={database(lab, 'old', 'annex')}",

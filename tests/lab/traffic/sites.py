@@ -59,12 +59,13 @@ class OcPizza:
 
     name = "ocpizza"
 
-    def __init__(self, writes: float, seed: int, staff_token: str = "", media: bool = False) -> None:
-        """`writes`: share of requests that write; with a staff token the kitchen works, too."""
+    def __init__(self, writes: float, seed: int, staff_token: str = "", media: bool = False, session: str = "") -> None:
+        """`writes`: share of requests that write; with a staff token the kitchen works; `session`: of who is in."""
         self._writes = writes
         self._random = random.Random(seed)  # noqa: S311 - which page is asked for is no secret
         self._token = staff_token
         self._media = media
+        self._session = session
         self._count = 0
         self._placed: deque[str] = deque(maxlen=200)
         self._cooking: deque[str] = deque(maxlen=2000)
@@ -74,6 +75,9 @@ class OcPizza:
         """A write with the given probability, else a page."""
         self._count += 1
         if self._random.random() >= self._writes:
+            if self._session and self._count % 25 == 0:
+                headers = {"Cookie": f"sessionid={self._session}"}
+                return Action("signed-in", Request("GET", "/admin/", headers))
             if self._pictures and self._random.random() < 0.1:
                 return self._picture()
             return Action("browse", Request("GET", self._page()))
@@ -92,6 +96,9 @@ class OcPizza:
                 return "wrong-answer"
             self._placed.append(action.key)
             self._cooking.append(action.key)
+        elif action.kind == "signed-in":
+            # Who is not is sent to sign in, with a status of its own.
+            return "" if b"Log out" in response.body else "signed-out"
         elif action.kind == "media":
             self._pictures.append((str(response.json()["url"]), action.key))
         elif action.kind == "picture":

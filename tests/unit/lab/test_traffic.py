@@ -33,6 +33,7 @@ class FakeSite:
         self.statuses: dict[str, str] = {}
         self.pictures: dict[str, bytes] = {}
         self.loses_pictures = False
+        self.sessions = {"sessionid=known"}
         self.seen: list[tuple[str, str]] = []
         self.fail_next = 0
         self.mute_next = 0
@@ -79,8 +80,6 @@ class FakeSite:
             url = f"/media/{headers['idempotency-key']}.png"
             self.pictures[url] = b"" if self.loses_pictures else body
             return 201, {"url": url}
-        if path in self.pictures:
-            return 200, self.pictures[path]
         if method == "POST":
             key = headers["idempotency-key"]
             self.written += 1
@@ -88,7 +87,9 @@ class FakeSite:
             if self.written not in self.forget:
                 self.rows[key] = {**answer, "total": "0"} if self.written in self.garble else answer
             return 201, answer
-        return self._read(path)
+        if path == "/admin/":
+            return (200, b"<a>Log out</a>") if headers["cookie"] in self.sessions else (302, b"")
+        return (200, self.pictures[path]) if path in self.pictures else self._read(path)
 
     def _read(self, path: str) -> tuple[int, object]:
         if "since=" in path:
@@ -195,6 +196,13 @@ def test_upload_that_is_not_there_at_once_is_a_failure(tmp_path: Path) -> None:
     site.loses_pictures = True
     more = ("--media", "--writes=0.5", token(tmp_path))
     assert run(site, tmp_path, *more, requests=400)["sites"]["ocpizza"]["failures"].keys() == {"wrong-answer"}
+
+
+@pytest.mark.parametrize(("session", "failures"), [("known", {}), ("forgotten", {"http-302": 4})])
+def test_who_has_signed_in_stays_so(tmp_path: Path, session: str, failures: dict[str, int]) -> None:
+    (tmp_path / "session").write_text(session)
+    counted = run(FakeSite(), tmp_path, "--writes=0", f"--session-file={tmp_path / 'session'}", requests=100)
+    assert counted["sites"]["ocpizza"]["failures"] == failures
 
 
 def test_changed_write_is_lost(tmp_path: Path) -> None:
