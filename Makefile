@@ -22,6 +22,7 @@ LONG := migrate-mariadb migrate-mysql migrate-postgresql operations-changes oper
 WIDENING := tests/integration/test_widening.py
 COPYING := tests/integration/test_copyover.py
 OPERATING := tests/integration/test_operations.py
+REST := tests/integration/test_rest_of_the_site.py
 
 .PHONY: help setup images lab demo interrupt faults bench long test lint docs unit molecule integration verify down clean
 
@@ -81,11 +82,11 @@ molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for 
 	@python -m tests.molecule --jobs 2 $(or $(SCENARIOS),$(patsubst %,--but %,$(LONG)))
 
 integration: images  ## whole migrations, forward and back
-	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 --ignore=$(WIDENING) --ignore=$(COPYING) --ignore=$(OPERATING)
+	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 --ignore=$(WIDENING) --ignore=$(COPYING) --ignore=$(OPERATING) --ignore=$(REST)
 
-long: images  ## what `make test` leaves out: roles with everything set, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy, the manual under traffic
+long: images  ## what `make test` leaves out: roles with everything set, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy, the manual under traffic, uploads, jobs and the neighbour
 	@python -m tests.molecule --jobs 2 $(LONG)
-	@pytest $(WIDENING) $(COPYING) $(OPERATING) -x
+	@pytest $(WIDENING) $(COPYING) $(OPERATING) $(REST) -x
 
 verify: $(STAMP)  ## look at servers in use, changing nothing: INVENTORY=inventories/shop, LIMIT=web
 	@pytest tests/verify -q -p no:cacheprovider
