@@ -11,6 +11,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     findings_databases,
     findings_media,
     findings_server,
+    findings_sessions,
     findings_way,
     findings_web,
 )
@@ -48,6 +49,7 @@ def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
         findings_databases.decide,
         findings_web.decide,
         findings_media.decide,
+        findings_sessions.decide,
         findings_way.decide,
         findings_server.decide,
         _valve,

@@ -9,16 +9,15 @@ table of cron's is kept in the site's own folder meanwhile: cron knows it no mor
 
 import contextlib
 import datetime
-import glob
 import itertools
 import os
 import re
 import shlex
 import shutil
 import subprocess
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import schedules
+from ansible_collections.ocpizza.cutover.plugins.module_utils import proc, schedules
 
 SYSTEM = "/etc/systemd/system"
 SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron")
@@ -186,31 +185,23 @@ def is_of(command: Sequence[str], line: str) -> bool:
     return bool(plain) and any(list(command[skip : skip + len(plain)]) == plain for skip in range(3))
 
 
-def processes(proc: str = "/proc") -> List[Process]:
+def processes(root: str = "/proc") -> List[Process]:
     """What runs on this host."""
-    found: Dict[int, Tuple[int, str, List[str]]] = {}
-    for path in glob.glob(proc + "/[0-9]*"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            with open(path + "/stat", encoding="utf-8", errors="replace") as stream:
-                text = stream.read()
-            name, _end, rest = text.partition("(")[2].rpartition(")")
-            with open(path + "/cmdline", "rb") as raw:
-                command = [os.fsdecode(word) for word in raw.read().rstrip(b"\0").split(b"\0")]
-            found[int(os.path.basename(path))] = (int(rest.split()[1]), name, command)
-    return [
-        Process(command, any(name in ("cron", "crond") for name in ancestors(found, number)))
-        for number, (_parent, _name, command) in found.items()
-    ]
+    found = proc.Processes(root).by_pid
+    return [Process(one["command"], any(cron(name) for name in ancestors(found, pid))) for pid, one in found.items()]
 
 
-def ancestors(found: Dict[int, Tuple[int, str, List[str]]], number: int) -> Iterator[str]:
+def cron(name: str) -> bool:
+    """Whether a process of this name is cron, or what it becomes to start a job."""
+    return name.lower() in ("cron", "crond")
+
+
+def ancestors(found: Dict[int, Dict[str, Any]], pid: int) -> Iterator[str]:
     """The names of the processes above one."""
-    seen = set()
-    while number in found and number not in seen:
-        seen.add(number)
-        number = found[number][0]
-        if number in found:
-            yield found[number][1].lower()
+    while pid in found:
+        pid = found[pid]["parent"]
+        if pid in found:
+            yield found[pid]["name"]
 
 
 def show(unit: str, *names: str) -> str:

@@ -98,7 +98,7 @@ def test_processes_that_cron_has_started(tmp_path: Path) -> None:
         (30, 1, "sh", b"/bin/sh\0-c\0send\0"),
     ):
         (tmp_path / str(number)).mkdir()
-        (tmp_path / str(number) / "stat").write_text(f"{number} ({name}) S {parent} 1 1")
+        (tmp_path / str(number) / "status").write_text(f"Name:\t{name}\nPPid:\t{parent}\nUid:\t0\t0\t0\t0\n")
         (tmp_path / str(number) / "cmdline").write_bytes(command)
     (tmp_path / "99").mkdir()
     found = {tuple(process.command): process.by_cron for process in jobs.processes(str(tmp_path)) if process.by_cron}
