@@ -18,6 +18,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
 from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import (
     INHIBITOR,
     SEVERITIES,
+    WARNING,
     Finding,
     join,
 )
@@ -55,6 +56,7 @@ def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
         _valve,
         _space,
         _clocks,
+        _mail,
         _network,
     ):
         found.extend(check(facts))
@@ -268,6 +270,19 @@ def _space(facts: Dict[str, Any]) -> Iterator[Finding]:
                     ),
                     "Free space there, or give the path a file system of its own.",
                 )
+
+
+def _mail(facts: Dict[str, Any]) -> Iterator[Finding]:
+    count = facts["source"]["machine"].get("mail_queued", 0)
+    if count:
+        yield Finding(
+            "mail.queued",
+            WARNING,
+            "Mail waits to be sent",
+            "{0} messages are in the source's mail queue. The source's mail server goes on sending them after the "
+            "cutover; they do not move, and retire.yml waits for the last of them.".format(count),
+            "See why they wait (mailq), and take away what nobody will ever get.",
+        )
 
 
 def _clocks(facts: Dict[str, Any]) -> Iterator[Finding]:
