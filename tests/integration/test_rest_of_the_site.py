@@ -25,7 +25,7 @@ TIMER = "ocpizza-tick.timer"
 RUNS = "/var/tmp/ticks"
 JOBS = json.dumps([{"timer": TIMER}])
 # The timer is due every other second, so that no moment would be quiet.
-QUICK = ("-e", '{"jobs_quiet": 0, "jobs_wait": 4}')
+QUICK = ("-e", '{"jobs_quiet": 0, "jobs_wait": 4, "pins_hosts": ["app1", "old"]}')
 LOCKED = "/var/tmp/tick-takes-long"
 # Whatever of the old server could be somebody else's: its configuration, programs, sites, jobs and certificates.
 FOLDERS = ("/etc", "/opt", "/srv", "/usr/local", "/var/www", "/var/spool/cron", "/var/backups", "/root", "/home")
@@ -165,6 +165,12 @@ def test_a_job_ran_on_one_side_at_a_time_and_on_each(site: Site) -> None:
     assert site.shell("app1", f"systemctl is-active {TIMER}") == "active\n"
 
 
+def test_servers_find_the_site_by_its_name(site: Site) -> None:
+    for host in ("app1", "old"):
+        assert site.shell(host, "getent hosts www.ocpizza.test").split()[0] == site.shell("web1", "hostname -i").strip()
+    assert site.shell("app2", "getent hosts www.ocpizza.test") == ""
+
+
 def test_a_job_that_runs_refuses_the_way_back_and_nothing_is_held(site: Site) -> None:
     begun = "until [ $(systemctl is-active ocpizza-tick.service) = activating ]; do sleep 0.1; done"
     site.shell("app1", f"touch {LOCKED}; {begun}")
@@ -188,6 +194,7 @@ def test_back_again_with_what_was_uploaded_and_deleted_there(site: Site) -> None
     assert site.shell("old", f"systemctl is-active {TIMER}") == "active\n"
     assert site.shell("app1", f"systemctl is-active {TIMER}") == "inactive\n"
     assert max(runs(site, "app1")) < max(runs(site, "old"))
+    assert site.shell("app1", "getent hosts www.ocpizza.test") == ""
 
 
 def test_the_targets_end_may_do_little(site: Site) -> None:
