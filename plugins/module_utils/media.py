@@ -32,6 +32,8 @@ class Shelf(NamedTuple):
     there: List[There]
     # Every server that writes, also where several share a storage: each knows of its own changes alone.
     writers: List[There]
+    # The server by which a writer's storage goes.
+    storages: Dict[str, str]
 
     def origins(self, forward: bool) -> Sequence[Store]:
         """Where the folder is right."""
@@ -73,7 +75,8 @@ class Media:
     def _shelf(self, name: str) -> Shelf:
         here = Here(self.plan["folders"][name]["source"])
         writers = [There(line, name) for line in self.lines]
-        storages: List[There] = []
+        there: List[There] = []
+        storages: Dict[str, str] = {}
         # Also a proof that this side may write there.
         here.mark(uuid.uuid4().hex)
         left = list(writers)
@@ -82,16 +85,19 @@ class Media:
             first = left[0]
             first.mark(token)
             try:
-                storages.append(first)
-                left = [one for one in left[1:] if not one.marked(token)]
+                there.append(first)
+                for one in left:
+                    if one is first or one.marked(token):
+                        storages[one.name] = first.name
+                left = [one for one in left if one.name not in storages]
             finally:
                 first.unmark(token)
-        return Shelf(name, here, storages, writers)
+        return Shelf(name, here, there, writers, storages)
 
     def flow(self, shelf: Shelf, origin: Store, destination: Store) -> Flow:
         """One way between two folders; what is known of them is read once."""
         there = destination if self.forward else origin
-        path = os.path.join(self.plan["known"], "{0}.{1}.jsonl".format(shelf.name, there.name))
+        path = os.path.join(self.plan["known"], "{0}.{1}.jsonl".format(shelf.name, shelf.storages[there.name]))
         if path not in self._known:
             self._known[path] = Known(path)
         return Flow(origin, destination, self._known[path], self.forward)

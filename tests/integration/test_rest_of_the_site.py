@@ -199,7 +199,7 @@ def test_back_again_with_what_was_uploaded_and_deleted_there(site: Site) -> None
 
 def test_the_targets_end_may_do_little(site: Site) -> None:
     unit = "cutover-ocpizza-media.service"
-    assert site.shell("app1", f"systemctl show -p User,CapabilityBoundingSet --value {unit}").split() == ["ocpizza"]
+    assert site.shell("app1", f"systemctl show -p User,CapabilityBoundingSet --value {unit}").split() == ["980"]
     # Nobody is answered without a certificate of the site's authority, and of them the source alone.
     ask = "openssl s_client -connect $(hostname -i):18002 -CAfile /etc/ssl/cutover/ca.pem -quiet {} </dev/null 2>&1"
     assert "alert" in site.shell("app1", "sudo " + ask.format(""))

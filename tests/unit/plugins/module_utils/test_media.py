@@ -173,6 +173,25 @@ def test_back_again_with_what_each_server_took(house: House, tmp_path: Path) -> 
     assert content(house.source) == {"kept.png": b"1", "new.png": b"2", "late.png": b"3", "other.png": b"4"}
 
 
+def test_what_one_of_two_servers_alone_knows_of_comes_back(house: House, tmp_path: Path) -> None:
+    shared = house.server("app1", tmp_path / "shared")
+    house.server("app2", tmp_path / "shared")
+    (house.source / "gone.png").write_bytes(b"0")
+    house.run()
+    moving = house.open("target")
+    moving.watch()
+    moving.catch_up_before()
+    # As on a network storage: the kernel of the other server tells nothing.
+    moving.shelves[0].writers[0].changes = set  # type: ignore[assignment,method-assign]
+    (shared / "gone.png").unlink()
+    (shared / "new.png").write_bytes(b"1")
+    moving.start()
+    moving.catch_up(an_hour)
+    moving.close()
+    assert content(house.source) == {"new.png": b"1"}
+    assert [path.name for path in (house.root / "known").iterdir()] == ["0.app1.jsonl"]
+
+
 def test_a_file_that_the_target_never_had_does_not_stop_the_way_back(house: House, tmp_path: Path) -> None:
     house.server("app1", tmp_path / "app1")
     house.run()
