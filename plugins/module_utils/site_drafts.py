@@ -134,7 +134,7 @@ def _folder_of(prefix: str, vhosts: Sequence[Found]) -> str:
 
 
 def _add_archives(site: Found, application: Found, vhosts: Sequence[Found], brought: Dict[str, Found]) -> None:
-    """C(archives) that hold the code and the files, C(static) with those that were brought, C(media), and what stays open."""
+    """C(archives) that hold the code and the files, C(static) that were brought, C(media), and what stays open."""
     settings = application["settings"]
     uploads = {name: settings.get(name, "").rstrip("/") for name in BY_ROLE}
     site["archives"], site["static"], site["media"] = [], [], []
