@@ -136,6 +136,13 @@ def admitted(connection: ssl.SSLSocket, client: str) -> bool:
     return client in names_of(connection.getpeercert())
 
 
+def become(user: int, group: int) -> None:
+    """Be from now on whom the media belong to, by number: a server that has the storage need not know the user."""
+    os.setgroups([group])
+    os.setgid(group)
+    os.setuid(user)
+
+
 def serve(plan: Dict[str, Any], ready: Callable[[int], None] = lambda _port: None) -> None:
     """Listen for ever; ``ready`` is told the port."""
     context = server_context(plan["ca"], plan["certificate"], plan["key"])
@@ -144,6 +151,8 @@ def serve(plan: Dict[str, Any], ready: Callable[[int], None] = lambda _port: Non
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((plan["address"], int(plan["port"])))
         listener.listen(16)
+        if plan.get("owner"):
+            become(*[int(one) for one in plan["owner"]])
         ready(listener.getsockname()[1])
         while True:
             connection, _address = listener.accept()

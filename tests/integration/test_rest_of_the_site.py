@@ -199,7 +199,13 @@ def test_back_again_with_what_was_uploaded_and_deleted_there(site: Site) -> None
 
 def test_the_targets_end_may_do_little(site: Site) -> None:
     unit = "cutover-ocpizza-media.service"
-    assert site.shell("app1", f"systemctl show -p User,CapabilityBoundingSet --value {unit}").split() == ["980"]
+    main = f"/proc/$(systemctl show -p MainPID --value {unit})/status"
+    status = dict(
+        line.split(None, 1)
+        for line in site.shell("app1", f"grep -E '^(Uid|Gid|Groups|CapPrm|CapEff)' {main}").splitlines()
+    )
+    assert status["Uid:"].split() == status["Gid:"].split() == ["980"] * 4
+    assert (status["Groups:"].split(), int(status["CapPrm:"], 16), int(status["CapEff:"], 16)) == (["980"], 0, 0)
     # Nobody is answered without a certificate of the site's authority, and of them the source alone.
     ask = "openssl s_client -connect $(hostname -i):18002 -CAfile /etc/ssl/cutover/ca.pem -quiet {} </dev/null 2>&1"
     assert "alert" in site.shell("app1", "sudo " + ask.format(""))

@@ -244,6 +244,15 @@ def test_no_folder_but_those_of_the_plan(house: House, tmp_path: Path) -> None:
         line.ask("0", "digests", paths=["../x"])
 
 
+def test_it_becomes_the_owner_and_keeps_no_other_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[tuple[str, object]] = []
+    for name in ("setgroups", "setgid", "setuid"):
+        monkeypatch.setattr(media_service.os, name, lambda value, name=name: done.append((name, value)))
+    media_service.become(980, 981)
+    # The user last: afterwards it may not change the groups.
+    assert done == [("setgroups", [981]), ("setgid", 981), ("setuid", 980)]
+
+
 def test_a_lost_connection_is_named(house: House, tmp_path: Path) -> None:
     house.server("app1", tmp_path / "app1")
     moving = house.open()
