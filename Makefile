@@ -10,7 +10,7 @@ INVENTORY ?=
 LIMIT ?=
 SCENARIOS ?=
 BENCH ?= pauses
-ROWS ?= $(if $(filter pauses,$(BENCH)),0,1000000)
+ROWS ?= $(if $(filter pauses,$(BENCH)),0,$(if $(filter media,$(BENCH)),100000,1000000))
 export LAB LAB_PORT ENGINE TARGET_ENGINE WEB WAY KEEP INVENTORY LIMIT
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -19,7 +19,7 @@ SUITES := bullseye trixie
 # With these `make test` would be longer than it may; its integration tests move a site on MariaDB under traffic.
 LONG := migrate-mariadb migrate-mysql migrate-postgresql operations-changes operations-default scheduled_backup-places \
 	valve-backends $(addsuffix -alternative,apache gunicorn mysql nginx postgresql)
-LONG_TESTS := $(patsubst %,tests/integration/test_%.py,copyover operations survey widening)
+LONG_TESTS := $(patsubst %,tests/integration/test_%.py,copyover operations rest_of_the_site survey widening)
 
 .PHONY: help setup images lab demo interrupt faults bench long test lint docs unit molecule integration verify down clean
 
@@ -55,7 +55,7 @@ interrupt: images  ## the controller killed in every phase, the same command goe
 faults: images  ## faults under traffic: build/faults/report.json; FAULTS="key key" for some, SEED=n WALK=seconds at random
 	@python -m tests.faults
 
-bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), proof (beside plain reading), copy or backup (what one costs), ROWS=; survey (500 virtual hosts, 200 databases)
+bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), media (with ROWS files and without), proof (beside plain reading), copy or backup (what one costs), ROWS=; survey (500 virtual hosts, 200 databases)
 	@PYTHONPATH=build/collections:. python -m tests.bench.$(BENCH) --rows $(ROWS)
 
 test:  ## all tests but those of `make long`
@@ -81,7 +81,7 @@ molecule: images  ## every role on real machines; SCENARIOS="nginx-default" for 
 integration: images  ## whole migrations, forward and back
 	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 $(LONG_TESTS:%=--ignore=%)
 
-long: images  ## what `make test` leaves out: roles with everything set, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy, the manual under traffic, a survey's draft moved
+long: images  ## what `make test` leaves out: roles with everything set, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy, the manual under traffic, uploads, jobs and the neighbour, a survey's draft moved
 	@python -m tests.molecule --jobs 2 $(LONG)
 	@pytest $(LONG_TESTS) -x
 

@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
         _result, args = self.validate_argument_spec(
             argument_spec={
                 "agent": {"type": "path", "required": True},
-                "operation": {"type": "str", "required": True, "choices": ["switchover", "restart", "seed"]},
+                "operation": {"type": "str", "required": True, "choices": ["switchover", "restart", "seed", "media"]},
                 "plan": {"type": "path", "required": True},
                 "unit": {"type": "str", "required": True},
                 "journal": {"type": "path", "required": True},

@@ -22,6 +22,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     copyover_switchover,
     engines,
     journal,
+    media,
     proof,
     relay,
     restart,
@@ -276,12 +277,13 @@ def run_switchover(plan: Plan, plan_path: str) -> Dict[str, Any]:
         write_json(next_proof(plan), {"positions": positions, "time": journal.utc_now()})
         return start_watchdog(plan, plan_path, "switchover-watchdog")
 
-    move = switchover.Switchover(plan, origin, destination, pairs, the_valve, leash)
+    files = media.Media(plan["media"], plan["origin"]) if plan.get("media", {}).get("folders") else None
+    move = switchover.Switchover(plan, origin, destination, pairs, the_valve, leash, files)
     if copied:
         (engine,) = plan["engines"]
         # An answer that takes longer than the hold may last is none.
         ends = open_ends(plan, engine, float(plan["deadline_s"]))
-        move = copyover_switchover.CopyOver(plan, origin, destination, pairs, the_valve, leash, ends)
+        move = copyover_switchover.CopyOver(plan, origin, destination, pairs, the_valve, leash, files, ends)
     outcome = move.run()
     moved = outcome["outcome"] == "open"
     if moved:
@@ -427,16 +429,30 @@ def watch_restart(plan: Plan) -> None:
     valve.keep_again(restart.staying(valves), float(plan["deadline_s"]))
 
 
-def run_seed(plan: Plan) -> Dict[str, Any]:
-    """Copy the databases to the target, telling the journal how far it is."""
-    engine = plan["engine"]
+def teller(plan: Plan, step: str) -> Progress:
+    """What tells the journal how far a step is, once a second at most."""
     last = [0.0]
 
     def progress(done: int, total: int, what: str) -> None:
         if time.monotonic() - last[0] >= 1.0:
             last[0] = time.monotonic()
-            journal.append(plan["journal"], plan["phase"], "progress", what, "seed", plan["host"], done, total)
+            journal.append(plan["journal"], plan["phase"], "progress", what, step, plan["host"], done, total)
 
+    return progress
+
+
+def run_media(plan: Plan) -> Dict[str, Any]:
+    """Carry the site's media over before its switchover, or compare them."""
+    progress = teller(plan, "media")
+    result = media.run(plan, lambda done, total: progress(done, total, "{0} of {1} files".format(done, total)))
+    journal.append(plan["journal"], plan["phase"], "passed", media.told(result), "media", plan["host"])
+    return result
+
+
+def run_seed(plan: Plan) -> Dict[str, Any]:
+    """Copy the databases to the target, telling the journal how far it is."""
+    engine = plan["engine"]
+    progress = teller(plan, "seed")
     if engine in plan.get("target_engines", {}):
         return run_trial(plan, progress)
     source, target = (open_database(plan, engine, side, 600.0) for side in ("source", "target"))
@@ -478,7 +494,16 @@ def main(arguments: List[str]) -> int:
     parser = argparse.ArgumentParser(prog="agent.pyz")
     parser.add_argument(
         "operation",
-        choices=["switchover", "switchover-watchdog", "restart", "restart-watchdog", "recover", "seed", "relay"],
+        choices=[
+            "switchover",
+            "switchover-watchdog",
+            "restart",
+            "restart-watchdog",
+            "recover",
+            "seed",
+            "media",
+            "relay",
+        ],
     )
     parser.add_argument("plan")
     options = parser.parse_args(arguments)
@@ -497,6 +522,8 @@ def main(arguments: List[str]) -> int:
             result = run_switchover(plan, options.plan)
         elif options.operation == "restart":
             result = run_restart(plan, options.plan)
+        elif options.operation == "media":
+            result = run_media(plan)
         else:
             result = run_seed(plan)
     except Exception as error:

@@ -35,7 +35,7 @@ VERSIONED = ("pg8000", "scramp")
 # What newer versions of a driver need, and the old server may not have.
 NEWEST = {"pg8000": (1, 31, 2), "scramp": (1, 4, 5)}
 # What can be started: a module with a main, and whether it needs the drivers.
-PROGRAMS = {"agent": True, "backup_program": False}
+PROGRAMS = {"agent": True, "backup_program": False, "media_service": False}
 MAIN = (
     "import sys\n"
     "from ansible_collections.ocpizza.cutover.plugins.module_utils.{0} import main\n"

@@ -75,6 +75,7 @@ class CopyOver(Switchover):
             raise Refused("; ".join(problems))
         self.pair.destination.lock_accounts(False)
         self.warm()
+        self.follow_media()
         if self.destination.name == "target":
             copyover.begin(self.ends.target)
         self.emptied = True

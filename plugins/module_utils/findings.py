@@ -9,13 +9,16 @@ from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     findings_databases,
+    findings_media,
     findings_server,
+    findings_sessions,
     findings_way,
     findings_web,
 )
 from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import (
     INHIBITOR,
     SEVERITIES,
+    WARNING,
     Finding,
     join,
 )
@@ -46,11 +49,14 @@ def decide(facts: Dict[str, Any], waive: Sequence[str] = ()) -> List[Finding]:
         _hosts,
         findings_databases.decide,
         findings_web.decide,
+        findings_media.decide,
+        findings_sessions.decide,
         findings_way.decide,
         findings_server.decide,
         _valve,
         _space,
         _clocks,
+        _mail,
         _network,
     ):
         found.extend(check(facts))
@@ -264,6 +270,19 @@ def _space(facts: Dict[str, Any]) -> Iterator[Finding]:
                     ),
                     "Free space there, or give the path a file system of its own.",
                 )
+
+
+def _mail(facts: Dict[str, Any]) -> Iterator[Finding]:
+    count = facts["source"]["machine"].get("mail_queued", 0)
+    if count:
+        yield Finding(
+            "mail.queued",
+            WARNING,
+            "Mail waits to be sent",
+            "{0} messages are in the source's mail queue. The source's mail server goes on sending them after the "
+            "cutover; they do not move, and retire.yml waits for the last of them.".format(count),
+            "See why they wait (mailq), and take away what nobody will ever get.",
+        )
 
 
 def _clocks(facts: Dict[str, Any]) -> Iterator[Finding]:

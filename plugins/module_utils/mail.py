@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a server sends and takes mail."""
 
+import os
 import re
 from typing import Any, Callable, Dict, List, Sequence
 
@@ -11,6 +12,17 @@ POSTFIX = "/etc/postfix/main.cf"
 EXIM = "/etc/exim4/update-exim4.conf.conf"
 SENDERS = ("/etc/msmtprc", "/etc/ssmtp/ssmtp.conf", "/etc/nullmailer/remotes")
 LOOPBACK = ("::1",)
+# A file for each message. What is in Postfix's corrupt and defer folders is none.
+QUEUES = (
+    ("var/spool/postfix/maildrop", r"\w+\Z"),
+    ("var/spool/postfix/incoming", r"\w+\Z"),
+    ("var/spool/postfix/active", r"\w+\Z"),
+    ("var/spool/postfix/deferred", r"\w+\Z"),
+    ("var/spool/postfix/hold", r"\w+\Z"),
+    ("var/spool/exim4/input", r".+-H\Z"),
+    ("var/spool/mqueue", r"[qQ]f.+\Z"),
+    ("var/spool/nullmailer/queue", r".+\Z"),
+)
 
 
 def look(read: Callable[[str], str], listening: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
@@ -33,6 +45,15 @@ def look(read: Callable[[str], str], listening: Sequence[Dict[str, Any]]) -> Dic
         # They hold a password as a rule; that they are there is all that is told.
         "senders": [path for path in SENDERS if read(path)],
     }
+
+
+def queued(root: str = "/") -> int:
+    """Messages that wait to be sent: those of Postfix, Exim, Sendmail and nullmailer."""
+    count = 0
+    for folder, pattern in QUEUES:
+        for _base, _folders, names in os.walk(os.path.join(root, folder)):
+            count += len([name for name in names if re.match(pattern, name)])
+    return count
 
 
 def settings(text: str) -> Dict[str, str]:

@@ -133,10 +133,10 @@ def _folder_of(prefix: str, vhosts: Sequence[Found]) -> str:
 
 
 def _add_archives(site: Found, application: Found, vhosts: Sequence[Found], brought: Dict[str, Found]) -> None:
-    """C(archives) that hold the code and the files, C(static) with those that were brought, and what stays open."""
+    """C(archives) that hold the code and the files, C(static) that were brought, C(media), and what stays open."""
     settings = application["settings"]
     uploads = {name: settings.get(name, "").rstrip("/") for name in BY_ROLE}
-    site["archives"], site["static"] = [], []
+    site["archives"], site["static"], site["media"] = [], [], []
     folder = application.get("folder", "")
     if site["application"]["source"] == UNFILLED and folder not in ("", "/", UNFILLED):
         # Files with secrets are brought by whoever may read these.
@@ -162,8 +162,11 @@ def _add_archives(site: Found, application: Found, vhosts: Sequence[Found], brou
             "media": bool(MEDIA.search(prefix)) or folder.rstrip("/") == uploads["MEDIA_ROOT"],
         }
         site["static"].append(one)
+        if folder and UNFILLED not in folder and one["media"]:
+            site["media"].append({"prefix": prefix, "source": folder.rstrip("/")})
+            continue
         file = name + ".tar.gz"
-        if folder and UNFILLED not in folder and not one["media"]:
+        if folder and UNFILLED not in folder:
             site["archives"].append({"file": file, "folder": folder, "below": name, "pid": 0, "without": []})
             came = brought.get("{0}/{1}".format(site["name"], file))
             if came is not None and not came["problem"]:

@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, running, valve
 from ansible_collections.ocpizza.cutover.plugins.module_utils.application_health import ask
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, words
+from ansible_collections.ocpizza.cutover.plugins.module_utils.media import Media, foreign_text
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import (
     Pair,
     Refused,
@@ -49,6 +50,7 @@ class Switchover:
         pairs: Sequence[Pair],
         the_valve: valve.Valve,
         leash: Callable[[], Leash],
+        media: Optional[Media] = None,
     ) -> None:
         self.plan = plan
         self.origin = origin
@@ -58,6 +60,7 @@ class Switchover:
         self.make_leash = leash
         # Whoever writes down where the site lives then is to say that it is done.
         self.leash: Optional[Leash] = None
+        self.media = media
         self.decision = valve.Decision(the_valve)
         self.steps = Steps(plan["journal"], plan["phase"], plan["host"])
         self.deadline = 0.0
@@ -115,6 +118,7 @@ class Switchover:
             ("drain", self.drain),
             ("fence", self.fence),
             ("catch up", self.catch_up),
+            *([("media", self.catch_up_media)] if self.media else []),
             ("prove", self.prove),
             ("reverse", self.reverse),
             ("open", self.open),
@@ -174,6 +178,7 @@ class Switchover:
         for pair in self.pairs:
             # The proof of the way back starts here, before the first write there.
             self.outcome["followed_from"][pair.destination.engine] = pair.destination.changes_from()
+        self.follow_media()
         # Once more for the earlier ones: while the last was followed, they have changed again.
         for pair in self.pairs + self.pairs[:-1]:
             self.follow_changes(pair)
@@ -297,6 +302,17 @@ class Switchover:
                 return
         raise Refused("{0} changes rows faster than they can be compared".format(self.the(pair.origin)))
 
+    def follow_media(self) -> None:
+        """Carry the media over and prove them, until only the last instants are left for the pause."""
+        if not self.media:
+            return
+        self.media.watch()
+        figures = self.media.catch_up_before()
+        self.outcome["media"] = figures
+        if figures["foreign"] and self.media.forward:
+            raise Refused(foreign_text(figures["foreign"]))
+        self.media.start()
+
     def keyed(self, tracker: Tracker) -> None:
         """Rows without a key can only be compared by the whole table."""
         if tracker.unkeyed:
@@ -361,6 +377,12 @@ class Switchover:
                 raise Refused("{0} reached the position without the marker row".format(there))
             if pair.tracker and not pair.tracker.wait_for(token, self.remaining()):
                 raise Refused(pair.tracker.failure or "the log of changes was not read to the final position in time")
+
+    def catch_up_media(self) -> None:
+        """The last uploads, proven by their checksums; nobody makes any more of them."""
+        assert self.media is not None
+        self.media.catch_up(self.remaining)
+        self.outcome["media"]["in_hold"] = self.media.carried_at_last
 
     def prove(self) -> None:
         """Compare the rows that changed since they were last compared, and set what does not replicate."""

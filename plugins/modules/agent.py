@@ -29,9 +29,10 @@ options:
     required: true
   program:
     description: >-
-      What it does when it is started. V(backup_program) keeps a site's backups, and needs none of the requirements.
+      What it does when it is started. V(backup_program) keeps a site's backups, V(media_service) is the target's end of
+      the media link; neither needs the requirements.
     type: str
-    choices: [agent, backup_program]
+    choices: [agent, backup_program, media_service]
     default: agent
 """
 

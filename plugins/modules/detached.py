@@ -29,7 +29,7 @@ options:
     description: What to run.
     type: str
     required: true
-    choices: [switchover, restart, seed]
+    choices: [switchover, restart, seed, media]
   plan:
     description: The plan's file on the host, JSON.
     type: path

@@ -77,6 +77,10 @@ memory:
   description: The host's memory in bytes, C(total) and C(available); 0 where it does not say.
   type: dict
   returned: success
+mail_queued:
+  description: Messages that wait to be sent by a mail server of the host.
+  type: int
+  returned: success
 paths:
   description: >-
     For each path its size (C(used)) and the free space of its file system (C(free)), in bytes, and the number of that
@@ -101,6 +105,8 @@ import socket  # noqa: E402
 import time  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
+from ansible_collections.ocpizza.cutover.plugins.module_utils import mail  # noqa: E402
 
 PROXYD = ("/lib/systemd/systemd-socket-proxyd", "/usr/lib/systemd/systemd-socket-proxyd")
 
@@ -204,6 +210,7 @@ def main():
         systemd=systemd_version(module),
         socket_proxyd=next((path for path in PROXYD if os.access(path, os.X_OK)), ""),
         memory=memory(),
+        mail_queued=mail.queued(),
         paths={path: space(path) for path in module.params["paths"]},
         packages=versions(module, module.params["packages"]),
         reach={endpoint: reach(endpoint, module.params["timeout"]) for endpoint in module.params["reach"]},

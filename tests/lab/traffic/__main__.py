@@ -58,6 +58,7 @@ class Plan:
     seed: int
     staff_token: str
     media: bool
+    session: str
     database: Database | None
     stock: Database | None
     neighbour_database: Database | None
@@ -83,6 +84,7 @@ def parse(arguments: list[str]) -> Plan:
     parser.add_argument("--max-requests", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=time.time_ns(), help="the same seed sends the same keys again")
     parser.add_argument("--staff-token-file", type=Path, help="let the kitchen work, with the token in it")
+    parser.add_argument("--session-file", type=Path, help="somebody who signed in before, and stays so")
     parser.add_argument("--media", action="store_true", help="upload pictures, too")
     parser.add_argument("--control", type=Path, help='JSON: {"rate": 100, "stop": true}; default beside --out')
     parser.add_argument("--database", default="", help="command that reads SQL on stdin, for the read-back")
@@ -111,6 +113,7 @@ def parse(arguments: list[str]) -> Plan:
         seed=given.seed,
         staff_token=given.staff_token_file.read_text().strip() if given.staff_token_file else "",
         media=given.media,
+        session=given.session_file.read_text().strip() if given.session_file else "",
         database=_database(given.database, given.query),
         stock=_database(given.stock_database, given.stock_query),
         neighbour_database=_database(given.neighbour_database, given.neighbour_query),
@@ -121,7 +124,7 @@ async def drive(plan: Plan) -> dict[str, Any]:
     """Load until told to stop, then the read-back; returns the summary it wrote."""
     ledger = Ledger(plan.out.with_name("ledger.jsonl"))
     client = Client(plan.server, connections=plan.clients, timeout=plan.timeout)
-    site = OcPizza(plan.writes, plan.seed, plan.staff_token, plan.media)
+    site = OcPizza(plan.writes, plan.seed, plan.staff_token, plan.media, plan.session)
     streams = [Stream(site, client, ledger, plan.fresh)]
     ends = time.monotonic() + plan.seconds
 

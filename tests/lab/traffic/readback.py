@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.lab.traffic.http import Client, Request, RequestError
+from tests.lab.traffic.http import Client, Request, RequestError, Response
 from tests.lab.traffic.ledger import Ledger, Write
-from tests.lab.traffic.sites import READY
+from tests.lab.traffic.sites import READY, picture
 
 SHOWN = 20
 READERS = 8
@@ -92,7 +92,9 @@ async def read_back(ledger: Ledger, places: Places, client: Client) -> Findings:
     promised = {write.key: write for write in ledger.acknowledged(places.site, places.kind)}
     statuses = {write.key for write in ledger.acknowledged(places.site, "status")}
     unknown = ledger.unknown(places.site)
-    found = Findings(acknowledged=len(promised) + len(statuses), unknown=len(unknown))
+    uploads = {write.key: write for write in ledger.acknowledged(places.site, "media")}
+    found = Findings(acknowledged=len(promised) + len(statuses) + len(uploads), unknown=len(unknown))
+    found.count(uploads, await _pictures(client, list(uploads.values())))
     listed = await _listed(client, places, promised) if promised else []
     counts = Counter(str(row["key"]) for row in listed)
     for row in listed:
@@ -134,6 +136,31 @@ async def _listed(client: Client, places: Places, promised: Mapping[str, Write])
 
 async def _asked_singly(client: Client, path: str, writes: Sequence[Write], statuses: set[str]) -> dict[str, int]:
     """1 for each write that the site has as it was acknowledged, else 0."""
+    return await _each(
+        client,
+        writes,
+        lambda write: path.format(key=write.key),
+        lambda write, response: _kept(write, response.json(), statuses),
+    )
+
+
+async def _pictures(client: Client, writes: Sequence[Write]) -> dict[str, int]:
+    """1 for each uploaded file that is where its address says, to the last byte."""
+    return await _each(
+        client,
+        writes,
+        lambda write: str(write.answer["url"]),
+        lambda write, response: response.body == picture(write.key),
+    )
+
+
+async def _each(
+    client: Client,
+    writes: Sequence[Write],
+    path: Callable[[Write], str],
+    kept: Callable[[Write, Response], bool],
+) -> dict[str, int]:
+    """1 for each write that an answer of its own shows as it was, else 0."""
     queue = list(writes)
     rows: dict[str, int] = {}
 
@@ -142,11 +169,11 @@ async def _asked_singly(client: Client, path: str, writes: Sequence[Write], stat
             write = queue.pop()
             rows[write.key] = 0
             try:
-                response = await client.ask(Request("GET", path.format(key=write.key)), fresh=False)
+                response = await client.ask(Request("GET", path(write)), fresh=False)
             except RequestError:
                 continue
             if response.status == 200:
-                rows[write.key] = int(_kept(write, response.json(), statuses))
+                rows[write.key] = int(kept(write, response))
 
     await asyncio.gather(*(reader() for _ in range(READERS)))
     return rows

@@ -22,13 +22,19 @@ PICTURE = bytes.fromhex(
 )
 
 
+def picture(key: str) -> bytes:
+    """The content of an uploaded file."""
+    return PICTURE + key.encode()
+
+
 @dataclass(frozen=True)
 class Action:
-    """One thing a client does; `key` names what it writes."""
+    """One thing a client does; `key` names what it writes, `shows` the picture that it must see."""
 
     kind: str
     request: Request
     key: str = ""
+    shows: str = ""
 
     @property
     def writes(self) -> bool:
@@ -53,20 +59,27 @@ class OcPizza:
 
     name = "ocpizza"
 
-    def __init__(self, writes: float, seed: int, staff_token: str = "", media: bool = False) -> None:
-        """`writes`: share of requests that write; with a staff token the kitchen works, too."""
+    def __init__(self, writes: float, seed: int, staff_token: str = "", media: bool = False, session: str = "") -> None:
+        """`writes`: share of requests that write; with a staff token the kitchen works; `session`: of who is in."""
         self._writes = writes
         self._random = random.Random(seed)  # noqa: S311 - which page is asked for is no secret
         self._token = staff_token
         self._media = media
+        self._session = session
         self._count = 0
         self._placed: deque[str] = deque(maxlen=200)
         self._cooking: deque[str] = deque(maxlen=2000)
+        self._pictures: deque[tuple[str, str]] = deque(maxlen=50)
 
     def next(self) -> Action:
         """A write with the given probability, else a page."""
         self._count += 1
         if self._random.random() >= self._writes:
+            if self._session and self._count % 25 == 0:
+                headers = {"Cookie": f"sessionid={self._session}"}
+                return Action("signed-in", Request("GET", "/admin/", headers))
+            if self._pictures and self._random.random() < 0.1:
+                return self._picture()
             return Action("browse", Request("GET", self._page()))
         if self._media and self._count % 20 == 0:
             return self._upload()
@@ -83,6 +96,13 @@ class OcPizza:
                 return "wrong-answer"
             self._placed.append(action.key)
             self._cooking.append(action.key)
+        elif action.kind == "signed-in":
+            # Who is not is sent to sign in, with a status of its own.
+            return "" if b"Log out" in response.body else "signed-out"
+        elif action.kind == "media":
+            self._pictures.append((str(response.json()["url"]), action.key))
+        elif action.kind == "picture":
+            return "" if response.body == picture(action.shows) else "wrong-answer"
         elif not response.body:
             return "empty-answer"
         return ""
@@ -118,8 +138,13 @@ class OcPizza:
     def _upload(self) -> Action:
         # The site names a picture by its content, so each one has to differ.
         key = f"{self._random.getrandbits(64):016x}"
-        headers = {"Content-Type": "image/png", "X-Staff-Token": self._token}
-        return Action("media", Request("POST", "/api/media", headers, PICTURE + key.encode()), key)
+        headers = {"Content-Type": "image/png", "X-Staff-Token": self._token, "Idempotency-Key": key}
+        return Action("media", Request("POST", "/api/media", headers, picture(key)), key)
+
+    def _picture(self) -> Action:
+        """One that was uploaded a moment ago, by a request of its own: whoever sees its address may ask."""
+        url, key = self._random.choice(self._pictures)
+        return Action("picture", Request("GET", url), shows=key)
 
 
 class Annex:

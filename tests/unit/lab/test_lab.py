@@ -79,8 +79,8 @@ def test_demo_loads_the_old_server_and_asks_the_new_database(tmp_path: Any) -> N
     lab = Lab("other", 30000)
     token = tmp_path / "token"
     token.write_text("secret")
-    arguments = [each for each in traffic_arguments(lab, tmp_path, 60) if "staff" not in each]
-    plan = parse([*arguments, f"--staff-token-file={token}"])
+    arguments = [each for each in traffic_arguments(lab, tmp_path, 60) if "staff" not in each and "session" not in each]
+    plan = parse([*arguments, f"--staff-token-file={token}", f"--session-file={token}"])
     assert (plan.server.port, plan.server.host) == (30080, "ocpizza.test")
     assert plan.database is not None
     assert plan.database.command[-1].endswith("mariadb --batch --skip-column-names ocpizza")

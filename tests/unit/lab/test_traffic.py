@@ -31,6 +31,9 @@ class FakeSite:
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, object]] = {}
         self.statuses: dict[str, str] = {}
+        self.pictures: dict[str, bytes] = {}
+        self.loses_pictures = False
+        self.sessions = {"sessionid=known"}
         self.seen: list[tuple[str, str]] = []
         self.fail_next = 0
         self.mute_next = 0
@@ -58,7 +61,7 @@ class FakeSite:
                 self.mute_next -= 1
                 await asyncio.sleep(60)
             status, answer = self._answer(method, path, headers, body)
-            content = json.dumps(answer).encode()
+            content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
             answered += 1
             if headers["connection"] == "close":
@@ -73,6 +76,10 @@ class FakeSite:
             if self.keeps_statuses:
                 self.statuses[path.split("/")[3]] = json.loads(body)["status"]
             return 200, {"status": "ready"}
+        if path == "/api/media":
+            url = f"/media/{headers['idempotency-key']}.png"
+            self.pictures[url] = b"" if self.loses_pictures else body
+            return 201, {"url": url}
         if method == "POST":
             key = headers["idempotency-key"]
             self.written += 1
@@ -80,7 +87,9 @@ class FakeSite:
             if self.written not in self.forget:
                 self.rows[key] = {**answer, "total": "0"} if self.written in self.garble else answer
             return 201, answer
-        return self._read(path)
+        if path == "/admin/":
+            return (200, b"<a>Log out</a>") if headers["cookie"] in self.sessions else (302, b"")
+        return (200, self.pictures[path]) if path in self.pictures else self._read(path)
 
     def _read(self, path: str) -> tuple[int, object]:
         if "since=" in path:
@@ -171,6 +180,29 @@ def test_lost_write_is_found(tmp_path: Path) -> None:
     summary = run(site, tmp_path)
     assert (summary["failed"], summary["lost_writes"]) == (0, 1)
     assert not passed(summary)
+
+
+def test_lost_upload_is_found(tmp_path: Path) -> None:
+    more = ("--media", "--writes=1", token(tmp_path))
+    well = run(FakeSite(), tmp_path, *more)
+    assert (well["failed"], well["lost_writes"]) == (0, 0)
+    site = FakeSite()
+    site.loses_pictures = True
+    assert run(site, tmp_path, *more)["lost_writes"] == len(site.pictures) == 3
+
+
+def test_upload_that_is_not_there_at_once_is_a_failure(tmp_path: Path) -> None:
+    site = FakeSite()
+    site.loses_pictures = True
+    more = ("--media", "--writes=0.5", token(tmp_path))
+    assert run(site, tmp_path, *more, requests=400)["sites"]["ocpizza"]["failures"].keys() == {"wrong-answer"}
+
+
+@pytest.mark.parametrize(("session", "failures"), [("known", {}), ("forgotten", {"http-302": 4})])
+def test_who_has_signed_in_stays_so(tmp_path: Path, session: str, failures: dict[str, int]) -> None:
+    (tmp_path / "session").write_text(session)
+    counted = run(FakeSite(), tmp_path, "--writes=0", f"--session-file={tmp_path / 'session'}", requests=100)
+    assert counted["sites"]["ocpizza"]["failures"] == failures
 
 
 def test_changed_write_is_lost(tmp_path: Path) -> None:

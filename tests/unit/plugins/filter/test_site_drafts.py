@@ -77,6 +77,7 @@ def test_a_site_that_can_be_moved() -> None:
     )
     assert site["web_server"] == "apache"
     assert site["prefixes"] == ["/media/", "/static/"]
+    assert site["media"] == [{"prefix": "/media/", "source": "/x"}]
     assert site["engines"] == {"mariadb": ["shop"]}
     assert (site["account"], site["password"]) == ("shop", "{{ secret_database_password }}")
     assert site["privileges"].keys() == {"shop.*"}
@@ -101,7 +102,6 @@ def test_a_site_that_can_be_moved() -> None:
     assert site["open"] == [
         "CACHE_HOST is ::1: what is there does not come along",
         "LICENCE: its value was not read, for it may be a secret",
-        "/media/: its files do not come along; nginx_sites can unpack an archive of them",
         "/static/: its files do not come along; nginx_sites can unpack an archive of them",
         "require_tls: make it true once the application knows the authority /etc/ssl/cutover/ca.pem",
     ]
@@ -145,10 +145,8 @@ def test_what_was_brought_is_not_open() -> None:
             "media": False,
         },
     ]
-    assert site["open"][:2] == [
-        "/srv/shop/.env: add it to files/code.tar.gz, it holds secrets",
-        "/files/: its files do not come along; nginx_sites can unpack an archive of them",
-    ]
+    assert site["open"][0] == "/srv/shop/.env: add it to files/code.tar.gz, it holds secrets"
+    assert [one["prefix"] for one in site["media"]] == ["/files/"]
 
 
 def test_why_something_was_not_brought() -> None:
@@ -189,7 +187,6 @@ def test_what_stands_in_the_way_of_a_site() -> None:
         "gunicorn_wsgi: it cannot be told from the server",
         "*.shop.example: name each domain of it that is used in site_domains",
         "gunicorn_source: it cannot be told from the server",
-        "/media/: its files do not come along; nginx_sites can unpack an archive of them",
         "/static/: its files do not come along; nginx_sites can unpack an archive of them",
         "site_databases: no settings of it name a database of this server",
     ]

@@ -68,7 +68,7 @@ def test_the_trial_is_kept_and_its_prediction_told(across: House, monkeypatch: p
 def test_the_move_is_one_by_copy(across: House, switching: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copyover_switchover, "CopyOver", FakeSwitchover)
     assert across.main("switchover") == 0
-    (*_base, pairs, _valve, _leash, ends) = FakeSwitchover.made
+    (*_base, pairs, _valve, _leash, _media, ends) = FakeSwitchover.made
     assert [(pair.replicates, pair.tracker) for pair in pairs] == [(False, None)]
     assert (ends.source, ends.target) == (across.source, across.target)
     assert "open mariadb source 60" in across.calls, "an answer may take as long as the hold"

@@ -252,3 +252,10 @@ def test_an_earlier_check_is_compared_by_key_and_reason():
         "since the check of 2026-11-30: changed: disk.too_small; gone: clock.skew; new: site.placeholder"
     )
     assert findings.tell(findings.compare(later, later), "then") == "since the check of then: nothing has changed"
+
+
+def test_mail_that_waits_stays_with_the_source() -> None:
+    changed = copy.deepcopy(HEALTHY)
+    changed["source"]["machine"]["mail_queued"] = 3
+    (found,) = [one for one in findings.decide(changed) if one.key == "mail.queued"]
+    assert (found.severity, found.reason.partition(".")[0]) == ("warning", "3 messages are in the source's mail queue")

@@ -186,7 +186,7 @@ def test_a_server_as_it_really_was() -> None:
     facts["targets"]["db"]["databases"]["postgresql"] = postgresql(17, ["stock"])
     assert [found.key.partition(".")[2] for found in findings.decide(facts)] == [
         "table_without_key", "unlogged", "large_objects", "foreign_tables", "roles_missing", "materialized_views",
-        "shared_server", "restart_needed",
+        "shared_server", "not_in_database", "restart_needed",
     ]  # fmt: skip
 
 

@@ -5,7 +5,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ansible_collections.ocpizza.cutover.plugins.module_utils import mail
+
+
+def test_mail_that_waits(tmp_path: Path) -> None:
+    assert mail.queued(str(tmp_path)) == 0
+    for name in (
+        "postfix/deferred/A/A1B2C3",
+        "postfix/active/D4E5F6",
+        "postfix/defer/A/A1B2C3",
+        "exim4/input/1abc-0001-AB-H",
+        "exim4/input/1abc-0001-AB-D",
+        "mqueue/qfABC",
+        "mqueue/dfABC",
+    ):
+        (tmp_path / "var/spool" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "var/spool" / name).write_text("")
+    assert mail.queued(str(tmp_path)) == 4
 
 
 def test_how_mail_is_sent() -> None:
