@@ -186,7 +186,6 @@ def test_the_drafted_inventory(host):
         "SECRET_KEY": "{{ secret_secret_key }}",
     }
     assert [application_[f"gunicorn_{name}"] for name in ("wsgi", "workers", "threads")] == ["shop:application", 2, 4]
-    assert site["site_web_server"] == "nginx"
-    assert "listens on /run/shop/gunicorn.sock" in (folder / "hosts.yml").read_text(encoding="utf-8")
+    assert (site["site_web_server"], site["site_upstream"]) == ("nginx", "unix:/run/shop/gunicorn.sock")
     reasons = {one["name"]: one["reason"] for one in REPORT["drafts"]["others"]}
     assert reasons["php-fpm wiki"] == "migrate.yml moves applications on gunicorn; this is php-fpm"
