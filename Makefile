@@ -85,7 +85,7 @@ long: images  ## what `make test` leaves out: roles with everything set, a migra
 	@python -m tests.molecule --jobs 2 $(LONG)
 	@pytest $(LONG_TESTS) -x
 
-verify: $(STAMP)  ## look at servers in use, changing nothing: INVENTORY=inventories/shop, LIMIT=web
+verify: $(STAMP)  ## look at servers in use, changing nothing: INVENTORY=inventories/shop/hosts.yml, LIMIT=web
 	@pytest tests/verify -q -p no:cacheprovider
 
 down: $(STAMP)  ## this lab away, images kept

@@ -31,7 +31,7 @@ def known() -> dict[str, dict[str, Any]]:
     """What Ansible knows of each host, by name."""
     inventory = os.environ.get("INVENTORY")
     if not inventory:
-        raise pytest.UsageError("name an inventory: make verify INVENTORY=inventories/shop")
+        raise pytest.UsageError("name an inventory: make verify INVENTORY=inventories/shop/hosts.yml")
     if not Path(inventory).exists():
         raise pytest.UsageError(f"there is no inventory {inventory}")
     with tempfile.TemporaryDirectory() as folder:
