@@ -825,3 +825,56 @@ def test_a_source_that_outruns_the_comparison_is_refused(house: House) -> None:
     many = {ORDERS: [(number,) for number in range(switchover.TAIL_KEYS + 1)]}
     house.tracker.batches = [many] * 20
     assert house.run()["reason"] == "the source's database changes rows faster than they can be compared"
+
+
+class FakeMedia:
+    """Uploaded files that follow; `trouble` is what their last instants end with."""
+
+    forward = True
+    carried_at_last = 2
+
+    def __init__(self, calls: list[str]) -> None:
+        self.calls = calls
+        self.foreign: list[str] = []
+        self.trouble = ""
+
+    def watch(self) -> None:
+        self.calls.append("media.watch")
+
+    def catch_up_before(self) -> dict[str, Any]:
+        return {"foreign": self.foreign}
+
+    def start(self) -> None:
+        self.calls.append("media.start")
+
+    def catch_up(self, _remaining: Callable[[], float]) -> None:
+        self.calls.append("media.catch_up")
+        if self.trouble:
+            raise switchover.Refused(self.trouble)
+
+
+def with_media(house: House) -> tuple[Switchover, FakeMedia]:
+    move = house.make()
+    files = FakeMedia(house.calls)
+    move.media = files  # type: ignore[assignment]
+    return move, files
+
+
+def test_the_last_uploads_are_carried_while_nobody_writes_and_before_the_open(house: House) -> None:
+    move, _files = with_media(house)
+    outcome = move.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("open", "")
+    names = [step["name"] for step in outcome["steps"]]
+    assert names == [*STEPS[: STEPS.index("prove")], "media", *STEPS[STEPS.index("prove") :], "fence for good"]
+    order = ["media.watch", "media.start", "leash.hold", "source.fence_soft", "media.catch_up", "target.open"]
+    assert [call for call in house.calls if call in order] == order
+    assert outcome["media"]["in_hold"] == 2
+
+
+def test_uploads_that_do_not_arrive_bring_all_back(house: House) -> None:
+    move, files = with_media(house)
+    files.trouble = "app1 did not take a.jpg"
+    outcome = move.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("aborted", "app1 did not take a.jpg")
+    assert (house.source.closed, house.source.soft, house.target.closed) == (False, False, True)
+    assert house.told()[-1] == ("media", "failed")
