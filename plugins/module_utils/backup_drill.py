@@ -22,7 +22,7 @@ def load(site: backup_site.Site, backup: backup_store.Backup, part: Dict[str, An
     server.create(name, part["charset"])
     try:
         path = os.path.join(backup.path, part["file"])
-        backup_pipes.unpack(path, [*site.unseal(), server.load_command(name)])
+        backup_pipes.unpack(path, [*site.unseal(), server.load_command(name)], share=site.share)
         restored = server.count(name)
         problems = backup_files.compare_restore(part["rows"], restored)
         wrong = backup_rows.differences(
@@ -46,7 +46,7 @@ def drill(site: backup_site.Site, store: backup_store.Store, backup: backup_stor
         for part in backup.manifest["parts"]:
             if part["kind"] == "files":
                 read = [*site.unseal(), ["tar", "--list", "--file=-"]]
-                backup_pipes.unpack(os.path.join(backup.path, part["file"]), read)
+                backup_pipes.unpack(os.path.join(backup.path, part["file"]), read, share=site.share)
                 continue
             server = site.server(part["engine"])
             name = server.scratch(part["database"])

@@ -3,11 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Programs one behind the other, so that nothing is stored unpacked or unencrypted."""
 
+import contextlib
+import io
 import os
 import re
 import signal
 import subprocess
 import tempfile
+import time
 from typing import IO, Any, Callable, List, NamedTuple, Optional, Sequence
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import backup_files
@@ -18,6 +21,10 @@ DECOMPRESS = ["zstd", "--quiet", "--stdout", "--decompress"]
 CUT_OFF = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
 
 TAIL = 65536
+# What a pipe holds: while one rests, those before it soon do too.
+PIECE = 65536
+# A rest is short, for whoever waited for a lock has not worked.
+LONGEST_REST = 0.5
 # What a program says of itself.
 SAID = re.compile(r"ERROR\b|[a-z][a-z0-9_-]*:")
 
@@ -28,6 +35,35 @@ class Packed(NamedTuple):
     bytes: int
     sha256: str
     plain: int
+
+
+class Paced(io.RawIOBase):
+    """A stream that rests after each piece, so that those behind and before it work ``share`` percent of the time.
+
+    The server is where the site's requests are answered too: what reads from it as fast as it can takes a processor.
+    """
+
+    def __init__(self, stream: IO[bytes], share: int) -> None:
+        self.stream: Any = stream
+        self.rests = 100.0 / share - 1
+        self.since = time.monotonic()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        rest = (time.monotonic() - self.since) * self.rests
+        if rest > 0:
+            time.sleep(min(rest, LONGEST_REST))
+        self.since = time.monotonic()
+        piece = self.stream.read1(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def paced(stream: IO[bytes], share: int) -> IO[bytes]:
+    """The stream, at its own pace where that is all of the time."""
+    return io.BufferedReader(Paced(stream, share), PIECE) if share < 100 else stream
 
 
 class Chain:
@@ -86,8 +122,12 @@ def pack(
     path: str,
     form: backup_files.Form = backup_files.CUSTOM,
     fine: Sequence[int] = (0,),
+    share: int = 100,
 ) -> Packed:
-    """What a program gives, through the filters into a new file that is on the disk when this returns."""
+    """What a program gives, through the filters into a new file that is on the disk when this returns.
+
+    ``share`` is the percentage of the time in which they work.
+    """
     tail, plain = b"", 0
     with open(path, "xb") as out:
         making = Chain([producer], subprocess.DEVNULL, subprocess.PIPE)
@@ -96,8 +136,9 @@ def pack(
             source, sink = making.processes[0].stdout, packing.processes[0].stdin
             assert source is not None
             assert sink is not None
+            stream, size = paced(source, share), backup_files.BLOCK if share == 100 else PIECE
             try:
-                for block in form.kept(iter(lambda: source.read(backup_files.BLOCK), b"")):
+                for block in form.kept(iter(lambda: stream.read(size), b"")):
                     sink.write(block)
                     tail, plain = (tail + block)[-200:], plain + len(block)
                 sink.close()
@@ -115,23 +156,41 @@ def pack(
     return Packed(os.path.getsize(path), backup_files.digest(path), plain)
 
 
-def unpack(path: str, filters: Sequence[Sequence[str]], take: Optional[Callable[[IO[bytes]], Any]] = None) -> Any:
+def unpack(
+    path: str,
+    filters: Sequence[Sequence[str]],
+    take: Optional[Callable[[IO[bytes]], Any]] = None,
+    share: int = 100,
+) -> Any:
     """What a file holds, through the filters to ``take``; without it the last filter keeps it."""
+    taken = None
     with open(path, "rb") as source:
-        chain = Chain(filters, source, subprocess.PIPE if take else subprocess.DEVNULL)
+        chain = Chain(filters, source if take else subprocess.PIPE, subprocess.PIPE if take else subprocess.DEVNULL)
         try:
-            taken = None
             if take:
                 stream = chain.processes[-1].stdout
                 assert stream is not None
                 with stream:
-                    taken = take(stream)
+                    taken = take(paced(stream, share))
+            else:
+                _feed(paced(source, share), chain)
             chain.finish()
         finally:
             chain.kill()
     return taken
 
 
-def read(command: Sequence[str], take: Callable[[IO[bytes]], Any]) -> Any:
+def _feed(source: IO[bytes], chain: Chain) -> None:
+    """All of it to the first of them, as far as it takes it: one that ends early says itself why."""
+    sink = chain.processes[0].stdin
+    assert sink is not None
+    with contextlib.suppress(BrokenPipeError):
+        for block in iter(lambda: source.read(PIECE), b""):
+            sink.write(block)
+    with contextlib.suppress(BrokenPipeError):
+        sink.close()
+
+
+def read(command: Sequence[str], take: Callable[[IO[bytes]], Any], share: int = 100) -> Any:
     """What a program gives, to ``take``."""
-    return unpack(os.devnull, [command], take)
+    return unpack(os.devnull, [command], take, share)

@@ -49,6 +49,8 @@ def copy(site: backup_site.Site, store: backup_store.Store, _arguments: argparse
 
 
 def restore(site: backup_site.Site, store: backup_store.Store, arguments: argparse.Namespace) -> Dict[str, Any]:
+    # Whoever restores waits for it.
+    site = site._replace(share=100)
     wish = backup_restore.Wish(
         arguments.database, arguments.table, arguments.into, arguments.files, arguments.directory
     )

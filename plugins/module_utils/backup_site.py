@@ -67,6 +67,8 @@ class Site(NamedTuple):
     keep: List[int]
     elsewhere: List[Dict[str, Any]]
     rclone_config: Optional[str]
+    # Percent of the time in which a backup or a drill works.
+    share: int
 
     def server(self, engine: str) -> Any:
         return backup_engines.provider(Host(), engine, int(self.ports.get(engine, 0)), self.sockets.get(engine))
@@ -157,7 +159,7 @@ def _database(site: Site, folder: str, engine: str, database: str) -> Dict[str, 
     file = "{0}-{1}.zst.age".format(engine, hashlib.sha256(database.encode("utf-8")).hexdigest()[:12])
     before = server.count(database)
     packed = backup_pipes.pack(
-        server.dump_command(database, *own), site.seal(), os.path.join(folder, file), server.form
+        server.dump_command(database, *own), site.seal(), os.path.join(folder, file), server.form, share=site.share
     )
     after = server.count(database)
     return {
@@ -188,7 +190,11 @@ def _files(site: Site, folder: str, kind: str, earlier: Optional[backup_store.Ba
     command = ["tar", "--create", "--file=-", "--directory=/", "--warning=no-file-changed", "--"]
     names = [os.path.relpath(one, "/") for one in paths]
     packed = backup_pipes.pack(
-        [*command, *names] if names else ["tar", "-cf-", "-T", os.devnull], site.seal(), path, fine=(0, CHANGED)
+        [*command, *names] if names else ["tar", "-cf-", "-T", os.devnull],
+        site.seal(),
+        path,
+        fine=(0, CHANGED),
+        share=site.share,
     )
     return {
         "kind": "files",
@@ -206,8 +212,8 @@ def rows_in_backup(site: Site, backup: backup_store.Backup, part: Dict[str, Any]
     path = os.path.join(backup.path, part["file"])
     if part["engine"] == "postgresql":
         text = site.server("postgresql").client.offline("pg_restore", "--data-only", "--file=-")
-        return dict(backup_pipes.unpack(path, [*site.unseal(), text], backup_rows.of_postgresql))
-    return dict(backup_pipes.unpack(path, site.unseal(), backup_rows.of_mysql))
+        return dict(backup_pipes.unpack(path, [*site.unseal(), text], backup_rows.of_postgresql, site.share))
+    return dict(backup_pipes.unpack(path, site.unseal(), backup_rows.of_mysql, site.share))
 
 
 def rows_in_database(site: Site, engine: str, database: str) -> backup_rows.Digests:
@@ -215,5 +221,5 @@ def rows_in_database(site: Site, engine: str, database: str) -> backup_rows.Dige
     server = site.server(engine)
     if engine == "postgresql":
         command = server.dump_command(database, "--data-only", "--format=plain")
-        return dict(backup_pipes.read(command, backup_rows.of_postgresql))
-    return dict(backup_pipes.read(server.dump_command(database), backup_rows.of_mysql))
+        return dict(backup_pipes.read(command, backup_rows.of_postgresql, site.share))
+    return dict(backup_pipes.read(server.dump_command(database), backup_rows.of_mysql, site.share))

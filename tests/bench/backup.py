@@ -68,6 +68,7 @@ def judge(windows: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 def bring_back(lab: Lab, rows: int) -> dict[str, Any]:
     """The large table lost and brought back, and the whole database beside the site; each proven row by row."""
     command = machines.ssh_command(lab, "db", client(lab.engines[0], "ocpizza"))
+    whole = str(json.loads(execute(f"{lab.name}-db", "cat", f"{operated.STORE}/status.json"))["run"]["backup"])
 
     def ask(statement: str) -> str:
         done = subprocess.run(command, input=statement, text=True, check=True, capture_output=True)
@@ -76,10 +77,10 @@ def bring_back(lab: Lab, rows: int) -> dict[str, Any]:
     before = ask(SUM)
     ask("UPDATE archive SET note = 'lost' WHERE id % 3 = 0; DELETE FROM archive WHERE id % 7 = 0;")
     table = "public.archive" if lab.engines[0] == "postgresql" else "archive"
-    back = operated.backup(lab, "restore --database ocpizza --table", table)
+    back = operated.backup(lab, "restore --backup", whole, "--database ocpizza --table", table)
     assert ask(SUM) == before, ask(SUM)
     assert ask("SELECT COUNT(*) FROM archive WHERE note = 'lost';") == "0"
-    beside = operated.backup(lab, "restore --database ocpizza --into beside")
+    beside = operated.backup(lab, "restore --backup", whole, "--database ocpizza --into beside")
     assert int(str(beside["rows"])) >= rows
     return {"table_seconds": back["seconds"], "beside_seconds": beside["seconds"], "rows": beside["rows"]}
 

@@ -164,6 +164,13 @@ def mariadb(statements: str) -> str:
     return f"sudo mariadb ocpizza -e {shlex.quote(statements)}"
 
 
+def each_host(verb: str) -> str:
+    """For the application's account, from wherever it logs in."""
+    written = f"SELECT CONCAT('{verb} ocpizza@', QUOTE(host), ';') FROM mysql.user WHERE user = 'ocpizza'"
+    asked = f"sudo mariadb -N -e {shlex.quote(written)}"
+    return f"({asked}) | grep . && {{ echo 'SET sql_log_bin = 0;'; {asked}; }} | sudo mariadb"
+
+
 class Planted(NamedTuple):
     """A difference: what makes it on which machine, what takes it away, and what is to be said of it."""
 
@@ -194,9 +201,9 @@ PLANTED = {
     ),
     "grant": Planted(
         "db",
-        mariadb("SET sql_log_bin = 0; REVOKE DELETE ON ocpizza.* FROM ocpizza@localhost"),
-        mariadb("SET sql_log_bin = 0; GRANT DELETE ON ocpizza.* TO ocpizza@localhost"),
-        r"are not on the target as they are on the source: .*ocpizza.*localhost",
+        each_host("REVOKE DELETE ON ocpizza.* FROM"),
+        each_host("GRANT DELETE ON ocpizza.* TO"),
+        r"Accounts of mariadb on \S+ are not as mysql_users declares them: ocpizza@",
     ),
     "certificate": Planted(
         "web1",

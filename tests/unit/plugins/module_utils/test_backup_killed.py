@@ -31,6 +31,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> backup_site.Site:
     monkeypatch.setattr(backup_site.Site, "seal", lambda _self: [["cat"], ["cat"]])
     files = {"media": [str(media)], "configuration": [str(tmp_path / "media")]}
     words: dict[str, Any] = {"ports": {}, "sockets": {}, "files": files, "recipients": ["age1x"], "keep": [7, 3, 12]}
+    words["share"] = 100
     return backup_site.Site(
         site="pizza", directory=str(store), engines={}, identity=None, elsewhere=[], rclone_config=None, **words
     )

@@ -1,12 +1,20 @@
 """Programs one behind the other: each must end well, and the one to blame is named."""
 
 import gzip
+import io
+import time
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_files import SQL, IncompleteError
-from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_pipes import pack, read, unpack
+from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_pipes import (
+    LONGEST_REST,
+    paced,
+    pack,
+    read,
+    unpack,
+)
 
 GZIP = ["gzip", "-c"]
 GUNZIP = ["gzip", "-dc"]
@@ -69,3 +77,59 @@ def test_a_server_that_refuses_is_quoted_and_not_who_fed_it(tmp_path: Path) -> N
 def test_the_program_behind_runuser_is_named() -> None:
     with pytest.raises(IncompleteError, match=r"^false ended with 1"):
         read(["runuser", "-u", "root", "--", "false"], lambda stream: stream.read())
+
+
+class Worked:
+    """Time as it is told to pass: each piece takes some, and a rest is noted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.rests: list[float] = []
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "sleep", self.rest)
+
+    def rest(self, seconds: float) -> None:
+        self.rests.append(round(seconds, 6))
+        self.now += seconds
+
+
+def test_it_rests_as_long_as_its_share_of_the_time_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked = Worked(monkeypatch)
+    stream = paced(io.BytesIO(b"x" * 200_000), 20)
+    found = b""
+    for piece in iter(lambda: stream.read(65536), b""):
+        found += piece
+        worked.now += 0.01
+    assert found == b"x" * 200_000
+    # Four times as long as the work before it, however many bytes that was; its own rest is no work.
+    assert set(worked.rests) == {0.04}
+    assert len(worked.rests) >= 3
+
+
+def test_a_wait_for_a_lock_is_no_work_to_rest_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked = Worked(monkeypatch)
+    stream = paced(io.BytesIO(b"x" * 100_000), 1)
+    for _piece in iter(lambda: stream.read(65536), b""):
+        worked.now += 60
+    assert set(worked.rests) == {LONGEST_REST}
+
+
+def test_all_of_the_time_is_the_stream_itself() -> None:
+    stream = io.BytesIO()
+    assert paced(stream, 100) is stream
+
+
+@pytest.mark.parametrize("share", [50, 100])
+def test_nothing_is_lost_on_the_way(tmp_path: Path, share: int) -> None:
+    path, back = tmp_path / "packed", tmp_path / "back"
+    pack(["seq", "50000"], [GZIP], str(path), SQL._replace(marker=b"50000\n"), share=share)
+    assert unpack(str(path), [GUNZIP], lambda stream: sum(1 for _ in stream), share) == 50000
+    unpack(str(path), [GUNZIP, ["sh", "-c", f"cat > {back}"]], share=share)
+    assert back.read_bytes() == gzip.decompress(path.read_bytes())
+
+
+def test_one_that_takes_no_more_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "packed"
+    path.write_bytes(b"row\n" * 200_000)
+    with pytest.raises(IncompleteError, match="sh ended with 1: ERROR 1064 at line 1"):
+        unpack(str(path), [["sh", "-c", "head -c 10 >/dev/null; echo ERROR 1064 at line 1 >&2; exit 1"]])

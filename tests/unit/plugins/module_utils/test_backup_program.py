@@ -22,6 +22,7 @@ SETTINGS = {
     "keep": [7, 3, 12],
     "elsewhere": [],
     "rclone_config": None,
+    "share": 100,
 }
 
 
