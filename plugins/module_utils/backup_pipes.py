@@ -23,6 +23,9 @@ CUT_OFF = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
 TAIL = 65536
 # What a pipe holds: while one rests, those before it soon do too.
 PIECE = 65536
+# So many seconds at full speed, then a rest. What is at work before us fills the pipe while we rest, and stops: that is
+# little beside what it does in this time.
+SPELL = 0.01
 # A rest is short, for whoever waited for a lock has not worked.
 LONGEST_REST = 0.5
 # What a program says of itself.
@@ -38,7 +41,7 @@ class Packed(NamedTuple):
 
 
 class Paced(io.RawIOBase):
-    """A stream that rests after each piece, so that those behind and before it work ``share`` percent of the time.
+    """A stream that rests now and then, so that those behind and before it work ``share`` percent of the time.
 
     The server is where the site's requests are answered too: what reads from it as fast as it can takes a processor.
     """
@@ -52,10 +55,10 @@ class Paced(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        rest = (time.monotonic() - self.since) * self.rests
-        if rest > 0:
-            time.sleep(min(rest, LONGEST_REST))
-        self.since = time.monotonic()
+        worked = time.monotonic() - self.since
+        if worked >= SPELL:
+            time.sleep(min(worked * self.rests, LONGEST_REST))
+            self.since = time.monotonic()
         piece = self.stream.read1(len(buffer))
         buffer[: len(piece)] = piece
         return len(piece)

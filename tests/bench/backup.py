@@ -28,7 +28,7 @@ from tests.lab.hosts import CHECKOUT, Lab
 from tests.lab.traffic.__main__ import add_windows
 from tests.lab.traffic.timeline import Window
 
-CALM_S = 30
+CALM_S = 20
 MOST = 1.5
 SUM = "SELECT COUNT(*), SUM(id), SUM(customer), SUM(total) FROM archive;"
 

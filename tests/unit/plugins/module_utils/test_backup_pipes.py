@@ -99,11 +99,20 @@ def test_it_rests_as_long_as_its_share_of_the_time_asks(monkeypatch: pytest.Monk
     found = b""
     for piece in iter(lambda: stream.read(65536), b""):
         found += piece
-        worked.now += 0.01
+        worked.now += 0.02
     assert found == b"x" * 200_000
     # Four times as long as the work before it, however many bytes that was; its own rest is no work.
-    assert set(worked.rests) == {0.04}
+    assert set(worked.rests) == {0.08}
     assert len(worked.rests) >= 3
+
+
+def test_it_works_a_while_before_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked = Worked(monkeypatch)
+    stream = paced(io.BytesIO(b"x" * 65536 * 8), 50)
+    for _piece in iter(lambda: stream.read(65536), b""):
+        worked.now += 0.004
+    # Not after each piece: while it rests, those before it go on until the pipe is full.
+    assert worked.rests == [0.012, 0.012]
 
 
 def test_a_wait_for_a_lock_is_no_work_to_rest_from(monkeypatch: pytest.MonkeyPatch) -> None:
