@@ -62,11 +62,11 @@ test:  ## all tests but those of `make long`
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint unit images
 	@$(MAKE) --no-print-directory molecule integration
 
-lint: $(STAMP)  ## ansible-lint, ruff, mypy, the generated pages
+lint: $(STAMP)  ## ruff, mypy, the generated pages, ansible-lint; of the scenarios, which are run anyway, in `make long`
 	@ruff check .
 	@ruff format --check .
 	@mypy
-	@ansible-lint --offline -q
+	@ansible-lint --offline -q --exclude molecule
 	@python docs/generate.py --check
 
 docs: $(STAMP)  ## the tables of the docs, from the code
@@ -82,6 +82,7 @@ integration: images  ## whole migrations, forward and back
 	@pytest tests/integration -x -n 2 --durations=12 --durations-min=20 $(LONG_TESTS:%=--ignore=%)
 
 long: images  ## what `make test` leaves out: roles with everything set, a migration on each engine, keys widened on the way, MariaDB to MySQL by copy, the manual under traffic, uploads, jobs and the neighbour, a survey's draft moved
+	@ansible-lint --offline -q
 	@python -m tests.molecule --jobs 2 $(LONG)
 	@pytest $(LONG_TESTS) -x
 

@@ -1,6 +1,7 @@
 """Retention against a model that walks the calendar day by day, over two years with a leap day and summer time."""
 
 import datetime as dt
+import functools
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -21,6 +22,7 @@ FIRST = dt.datetime(2027, 6, 1, tzinfo=PARIS)  # 29 February 2028, and summer ti
 HOURS = 2 * 366 * 24
 
 
+@functools.lru_cache(maxsize=None)
 def day_of(when: float) -> dt.date:
     return dt.datetime.fromtimestamp(when, PARIS).date()
 
