@@ -44,21 +44,29 @@ def months_on(day: dt.date, months: int) -> dt.date:
     raise AssertionError
 
 
+@functools.lru_cache(maxsize=None)
+def label(day: dt.date, rule: str) -> str:
+    return day.strftime(rule)
+
+
+@functools.lru_cache(maxsize=None)
+def last_day(day: dt.date, rule: str) -> str:
+    """Until when one of a day stays by a rule."""
+    week_over = day
+    for _ in range(7):
+        week_over += dt.timedelta(days=1)
+    months = months_on(week_over, 3)
+    return f"{ ({'all': week_over, '%Y%m%d': months}.get(rule) or months_on(months, 12)):%Y%m%d}"
+
+
 def model(times: list[float], now: float) -> set[float]:
     """Which stay: written from the manual's three sentences, one pass a rule, days by their labels."""
     today, stay = f"{day_of(now):%Y%m%d}", {max(times)}
     for rule in ("all", "%Y%m%d", "%G week %V"):
         groups: dict[str, list[float]] = {}
         for when in times:
-            groups.setdefault(str(when) if rule == "all" else day_of(when).strftime(rule), []).append(when)
-        for group in groups.values():
-            week_over = day_of(max(group))
-            for _ in range(7):
-                week_over += dt.timedelta(days=1)
-            months = months_on(week_over, 3)
-            end = {"all": week_over, "%Y%m%d": months}.get(rule, months_on(months, 12))
-            if today <= f"{end:%Y%m%d}":
-                stay.add(max(group))
+            groups.setdefault(str(when) if rule == "all" else label(day_of(when), rule), []).append(when)
+        stay |= {max(group) for group in groups.values() if today <= last_day(day_of(max(group)), rule)}
     return stay
 
 
