@@ -18,7 +18,7 @@ STAMP := .venv/.stamp
 SUITES := bullseye trixie
 # With these `make test` would be longer than it may; its integration tests move a site on MariaDB under traffic.
 LONG := migrate-mariadb migrate-mysql migrate-postgresql operations-changes operations-default scheduled_backup-places \
-	valve-backends $(addsuffix -alternative,apache gunicorn mysql nginx postgresql)
+	valve-backends $(addsuffix -alternative,apache gunicorn monitoring mysql nginx postgresql scheduled_backup)
 LONG_TESTS := $(patsubst %,tests/integration/test_%.py,copyover operations rest_of_the_site survey widening)
 
 .PHONY: help setup images lab demo interrupt faults bench long test lint docs unit molecule integration verify down clean

@@ -427,18 +427,6 @@ def _surroundings() -> Iterator[Fault]:
             AS_BEFORE,
             (Act("app1", mended), Act("app2", mended)),
         )
-    other = (
-        "cd /opt/ocpizza/current && file=$(find . -path '*/ocpizza/release.py' | head -1) && "
-        "sed -i 's/{0}/{1}/' $file && supervisorctl restart ocpizza:* && sleep 5"
-    )
-    yield Fault(
-        "target-other-release",
-        "the target's application is of another release",
-        BEFORE,
-        tuple(Act(host, other.format('"1.0"', '"1.1"')) for host in ("app1", "app2")),
-        AS_BEFORE,
-        tuple(Act(host, other.format('"1.1"', '"1.0"')) for host in ("app1", "app2")),
-    )
     yield Fault(
         "target-answers-500",
         "the target's web server answers 500",
