@@ -139,9 +139,9 @@ def pack(
             source, sink = making.processes[0].stdout, packing.processes[0].stdin
             assert source is not None
             assert sink is not None
-            stream, size = paced(source, share), backup_files.BLOCK if share == 100 else PIECE
+            stream = paced(source, share)
             try:
-                for block in form.kept(iter(lambda: stream.read(size), b"")):
+                for block in form.kept(iter(lambda: stream.read(PIECE), b"")):
                     sink.write(block)
                     tail, plain = (tail + block)[-200:], plain + len(block)
                 sink.close()
