@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import backup_copies, backup_drill, backup_site
+from ansible_collections.ocpizza.cutover.plugins.module_utils import (
+    backup_copies,
+    backup_drill,
+    backup_restore,
+    backup_site,
+)
 from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_program import main, parse
 from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_store import Store, StoreError, when
 
@@ -142,3 +147,21 @@ def test_nothing_is_pruned_while_the_newest_is_unproven(config: Path) -> None:
     assert backup_drill.prune(site, store, now) == []
     store.prove(store.choose("newest"), {"rows": 1})
     assert backup_drill.prune(site, store, now) == ["20200101T000000Z"]
+
+
+def test_a_restore_does_not_rest_for_somebody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "store").mkdir()
+    config = tmp_path / "pizza.json"
+    config.write_text(json.dumps(dict(SETTINGS, directory=str(tmp_path / "store"), share=5)))
+    shares: list[int] = []
+    monkeypatch.setattr(Store, "choose", lambda _store, _name: None)
+    for module, verb in ((backup_drill, "drill"), (backup_restore, "restore")):
+
+        def note(site: backup_site.Site, *_more: object) -> dict[str, object]:
+            shares.append(site.share)
+            return {}
+
+        monkeypatch.setattr(module, verb, note)
+    assert main(["--config", str(config), "drill"]) == 0
+    assert main(["--config", str(config), "restore"]) == 0
+    assert shares == [5, 100]
