@@ -7,12 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import (
-    backup_copies,
-    backup_drill,
-    backup_restore,
-    backup_site,
-)
+from ansible_collections.ocpizza.cutover.plugins.module_utils import backup_copies, backup_drill, backup_site
 from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_program import main, parse
 from ansible_collections.ocpizza.cutover.plugins.module_utils.backup_store import Store, StoreError, when
 
@@ -155,13 +150,13 @@ def test_a_restore_does_not_rest_for_somebody_waits_for_it(tmp_path: Path, monke
     config.write_text(json.dumps(dict(SETTINGS, directory=str(tmp_path / "store"), share=5)))
     shares: list[int] = []
     monkeypatch.setattr(Store, "choose", lambda _store, _name: None)
-    for module, verb in ((backup_drill, "drill"), (backup_restore, "restore")):
+    for verb in ("drill", "restore"):
 
         def note(site: backup_site.Site, *_more: object) -> dict[str, object]:
             shares.append(site.share)
             return {}
 
-        monkeypatch.setattr(module, verb, note)
+        monkeypatch.setattr(f"{backup_drill.__package__}.backup_{verb}.{verb}", note)
     assert main(["--config", str(config), "drill"]) == 0
     assert main(["--config", str(config), "restore"]) == 0
     assert shares == [5, 100]
