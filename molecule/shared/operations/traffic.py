@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """traffic FILE PORT DOMAIN: 100 requests a second, half of them POST, until FILE.stop is there; FILE says what came.
 
-Whoever waited for an answer sends what was due meanwhile afterwards, at the end as well: it is 100 a second on any machine.
+Whoever waited for an answer sends afterwards what was due meanwhile, at the end as well: 100 a second on any machine.
 """
 
 import collections
