@@ -5,12 +5,43 @@
 
 import functools
 import http.client
+import json
 import socket
 import ssl
 import urllib.request
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils.upstreams import OWN_HEADER
+
+# What pages say of themselves in "status" while they answer 200; others are for site_health_text.
+ILL = ("critical", "down", "error", "fail", "failed", "failing", "failure", "unavailable", "unhealthy")
+
+
+def _fields(body: bytes) -> Dict[str, Any]:
+    """The top of a page in JSON; of another page nothing."""
+    try:
+        page = json.loads(body.decode("utf-8"))
+    except ValueError:
+        return {}
+    return page if isinstance(page, dict) else {}
+
+
+def trouble_in(body: bytes, text: str = "") -> str:
+    """What a page that answered 200 says is wrong; '' when nothing. ``text`` is what a good page contains."""
+    if not body:
+        return "nothing"
+    if text and text not in body.decode("utf-8", "replace"):
+        return "200, but without '{0}' (site_health_text)".format(text)
+    status = _fields(body).get("status")
+    if isinstance(status, str) and status.lower() in ILL:
+        return "200, but with the status '{0}'".format(status)
+    return ""
+
+
+def release_in(body: bytes) -> str:
+    """The release that a page in JSON tells; '' when it tells none."""
+    release = _fields(body).get("release")
+    return str(release) if isinstance(release, (str, int, float)) else ""
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -88,8 +119,8 @@ def _handlers(health: Dict[str, str]) -> List[urllib.request.BaseHandler]:
     return found
 
 
-def ask(health: Dict[str, str], timeout: float) -> str:
-    """Why the application of a side is not well; '' when it answered 200."""
+def read(health: Dict[str, str], timeout: float) -> Tuple[str, bytes]:
+    """Why the application of a side is not well, '' when it is, and the page that it answered."""
     headers = {"Host": health["host"], "X-Forwarded-Proto": "https"}
     where = health.get("socket") or health["url"]
     try:
@@ -101,10 +132,20 @@ def ask(health: Dict[str, str], timeout: float) -> str:
         opener = urllib.request.build_opener(*_handlers(health))
         with opener.open(request, timeout=timeout) as answer:
             body = answer.read()
-            if answer.status != 200:
-                return "{0} answered {1}".format(where, answer.status)
-            if not body:
-                return "{0} answered nothing".format(where)
-            return ""
+            trouble = str(answer.status) if answer.status != 200 else trouble_in(body, health.get("text", ""))
+            return "{0} answered {1}".format(where, trouble) if trouble else "", body
     except (OSError, http.client.HTTPException) as error:
-        return "{0}: {1}".format(where, error)
+        return "{0}: {1}".format(where, error), b""
+
+
+def ask(health: Dict[str, str], timeout: float) -> str:
+    """Why the application of a side is not well; '' when it answered 200 and says nothing else."""
+    return read(health, timeout)[0]
+
+
+def other_release(origin: Dict[str, str], destination: Dict[str, str], timeout: float) -> str:
+    """How the releases differ that both sides tell in their health pages; '' where they do not or are not told."""
+    here, there = (release_in(read(side, timeout)[1]) for side in (origin, destination))
+    if here and there and here != there:
+        return "has release '{0}', and the site runs '{1}'".format(there, here)
+    return ""

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils import journal, running, valve
-from ansible_collections.ocpizza.cutover.plugins.module_utils.application_health import ask
+from ansible_collections.ocpizza.cutover.plugins.module_utils.application_health import ask, other_release
 from ansible_collections.ocpizza.cutover.plugins.module_utils.database import Database, words
 from ansible_collections.ocpizza.cutover.plugins.module_utils.media import Media, foreign_text
 from ansible_collections.ocpizza.cutover.plugins.module_utils.switchover_sides import (
@@ -278,6 +278,11 @@ class Switchover:
         for problem in answers:
             if problem:
                 raise Refused("the {0}'s application is not well: {1}".format(self.destination.name, problem))
+        problem = other_release(self.origin.health, self.destination.health, 5.0) if self.plan["same_release"] else ""
+        if problem:
+            raise Refused(
+                "the {0}'s application {1}: deploy the same with prepare.yml".format(self.destination.name, problem)
+            )
 
     def follow_changes(self, pair: Pair) -> None:
         """Prove what changed since the full proof, until only the last instants are left for the pause."""

@@ -427,6 +427,18 @@ def _surroundings() -> Iterator[Fault]:
             AS_BEFORE,
             (Act("app1", mended), Act("app2", mended)),
         )
+    other = (
+        "cd /opt/ocpizza/current && file=$(find . -path '*/ocpizza/release.py' | head -1) && "
+        "sed -i 's/{0}/{1}/' $file && supervisorctl restart ocpizza:* && sleep 5"
+    )
+    yield Fault(
+        "target-other-release",
+        "somebody deploys another release to the target",
+        BEFORE,
+        (Act("app1", other.format("1.0", "9.9")), Act("app2", other.format("1.0", "9.9"))),
+        AS_BEFORE,
+        (Act("app1", other.format("9.9", "1.0")), Act("app2", other.format("9.9", "1.0"))),
+    )
     yield Fault(
         "target-answers-500",
         "the target's web server answers 500",

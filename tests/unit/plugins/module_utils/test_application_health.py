@@ -4,6 +4,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils.application_health import ask
+from ansible_collections.ocpizza.cutover.plugins.module_utils import application_health
+
+ask = application_health.ask
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -28,6 +31,13 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(200)
             self.send_header("Content-Length", "99")
             self.end_headers()
+            return
+        if self.path.startswith("/page/"):
+            body = urllib.parse.unquote(self.path[len("/page/") :]).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
             return
         seen = self.headers["Host"], self.headers["X-Forwarded-Proto"]
         if self.path == "/own":
@@ -132,3 +142,67 @@ def test_this_hosts_own_certificate_is_not_judged_and_its_name_is_sent(tmp_path:
     assert names == [None, "shop.example"]
     made.shutdown()
     made.server_close()
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "trouble"),
+    [
+        (b"", "", "nothing"),
+        (b"well", "", ""),
+        (b"all is well", "is well", ""),
+        (b"no database", "is well", "200, but without 'is well' (site_health_text)"),
+        (b'{"status": "ok"}', "", ""),
+        (b'{"status": "Failed"}', "", "200, but with the status 'Failed'"),
+        (b'{"status": "down", "x": "ok"}', "ok", "200, but with the status 'down'"),
+        # Not what a page says of itself.
+        (b'{"database": {"status": "down"}}', "", ""),
+        (b'{"status": 500}', "", ""),
+        (b'["status", "down"]', "", ""),
+        (b'{"status": "down"', "", ""),
+        (b"\xff\xfe", "", ""),
+        (b"\xff\xfe", "ok", "200, but without 'ok' (site_health_text)"),
+    ],
+)
+def test_a_page_that_answers_200_may_say_that_something_is_wrong(body: bytes, text: str, trouble: str) -> None:
+    assert application_health.trouble_in(body, text) == trouble
+
+
+def test_what_the_page_says_is_heard(server: str) -> None:
+    health = {"url": server + "/page/" + urllib.parse.quote('{"status": "error"}'), "host": "shop.example"}
+    assert ask(health, 5.0) == f"{health['url']} answered 200, but with the status 'error'"
+    health = {"url": server + "/page/fine", "host": "shop.example", "text": "well"}
+    assert ask(health, 5.0) == f"{health['url']} answered 200, but without 'well' (site_health_text)"
+    assert ask({**health, "text": "fine"}, 5.0) == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "release"),
+    [
+        (b'{"release": "1.0"}', "1.0"),
+        (b'{"release": 7}', "7"),
+        (b'{"release": null}', ""),
+        (b'{"release": {}}', ""),
+        (b'{"version": "1.0"}', ""),
+        (b'"release"', ""),
+        (b"release: 1.0", ""),
+        (b"", ""),
+    ],
+)
+def test_the_release_that_a_page_tells(body: bytes, release: str) -> None:
+    assert application_health.release_in(body) == release
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "problem"),
+    [
+        ('{"release": "1.0"}', '{"release": "1.0"}', ""),
+        ('{"release": "1.0"}', '{"release": "1.1"}', "has release '1.1', and the site runs '1.0'"),
+        ('{"release": "1.0"}', "well", ""),
+        ("well", '{"release": "1.1"}', ""),
+    ],
+)
+def test_another_release_shows_where_both_tell_theirs(server: str, here: str, there: str, problem: str) -> None:
+    origin, destination = (
+        {"url": server + "/page/" + urllib.parse.quote(page), "host": "shop.example"} for page in (here, there)
+    )
+    assert application_health.other_release(origin, destination, 5.0) == problem

@@ -49,6 +49,7 @@ class House:
             "host": "old",
             "deadline_s": 5.0,
             "near_s": 0,
+            "same_release": True,
             "lag_budget_s": 0.05,
             "longest_transaction_s": 1.0,
             "valve_port": 18000,
@@ -58,6 +59,7 @@ class House:
         monkeypatch.setattr(valve, "is_idle", lambda _one: True)
         monkeypatch.setattr(valve, "in_flight", lambda _endpoint: 0)
         monkeypatch.setattr(switchover, "ask", lambda _health, _timeout: "")
+        monkeypatch.setattr(switchover, "other_release", lambda *_asked: "")
         monkeypatch.setattr(copyover, "read_trial", lambda _path: self.trial)
         monkeypatch.setattr(copyover, "differences", lambda _ends, _noted: self.defined)
         monkeypatch.setattr(copyover, "count_rows", lambda _server: self.rows)

@@ -40,6 +40,7 @@ class House:
             "host": "old",
             "deadline_s": 5.0,
             "near_s": 0,
+            "same_release": True,
             "lag_budget_s": 0.05,
             "longest_transaction_s": 1.0,
             "valve_port": 18000,
@@ -52,6 +53,8 @@ class House:
         monkeypatch.setattr(valve, "rest", lambda _one: self.calls.append("valve.rest"))
         monkeypatch.setattr(valve, "in_flight", lambda _endpoint: self.running)
         monkeypatch.setattr(switchover, "ask", lambda _health, _timeout: self.answers.pop() if self.answers else "")
+        self.release = ""
+        monkeypatch.setattr(switchover, "other_release", lambda *_asked: self.release)
 
     def also(self, engine: str) -> "House":
         """Give the site the databases of one more engine."""
@@ -655,6 +658,12 @@ def test_a_write_that_the_last_engine_lets_through_counts(house: House) -> None:
     assert {"hold", "valve"} <= flags(house.valve)
 
 
+def test_a_release_is_not_compared_on_the_way_back(house: House) -> None:
+    house.release = "has release '2', and the site runs '1'"
+    house.plan["same_release"] = False
+    assert house.run()["outcome"] == "open"
+
+
 def raised(flag: str) -> Callable[[House], None]:
     return lambda house: valve.raise_flag(house.valve, flag)
 
@@ -698,6 +707,10 @@ def behind(seconds: int | None) -> Callable[[House], None]:
             "a row written in the target's database did not reach the source's database within 0.05 s",
         ),
         (turned("", answers=["it is ill"]), "the target's application is not well: it is ill"),
+        (
+            turned("", release="has release '2', and the site runs '1'"),
+            "the target's application has release '2', and the site runs '1': deploy the same with prepare.yml",
+        ),
         (turned("target", reached=False), "the target's database lags more than 0.05 s"),
         (without_tracker, "there is no full proof of mariadb to start from; run verify.yml"),
         (turned("tracker", seen=False), "the log of changes was not read to its end within 120 s"),
