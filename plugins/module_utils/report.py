@@ -212,6 +212,7 @@ def _switchover(evidence: Evidence, name: str, judge: Judgement) -> Optional[Dic
         "steps": steps,
         "position": _position(value.get("position")),
         "write_refused": bool(value.get("refused_write")),
+        "ended_requests": _number(value.get("ended_requests")),
         "proven_keys": _number(value.get("proven_keys")),
         "predicted_s": _number(value.get("predicted_s")),
         "predicted_from": _text(value.get("predicted_from")),

@@ -10,6 +10,7 @@ Until the decision is claimed for 'open', whatever fails releases the held reque
 then on the watchdog finishes the way forward if this process can't.
 """
 
+import shutil
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -76,6 +77,7 @@ class Switchover:
             refused_write="",
             followed_from={},
             widened=[],
+            ended_requests=0,
         )
 
     def run(self) -> Outcome:
@@ -199,6 +201,13 @@ class Switchover:
             problems.append(
                 "Apache does not note in {0} what runs inside it; run replicate.yml again".format(place.folder)
             )
+        if float(self.plan["end_requests_after_s"]):
+            if not valve.kill_filter(place):
+                problems.append(
+                    "requests {0} cannot be ended; set switchover_end_requests_after to 0".format(place.words())
+                )
+            elif not shutil.which("ss"):
+                problems.append("there is no ss to end requests with; install iproute2")
         if place.path and not running.is_seen(place.path):
             problems.append("nobody is seen to listen on {0}; correct site_upstream".format(place.path))
         return problems
@@ -333,8 +342,12 @@ class Switchover:
             raise Refused("no room is left in {0}".format(folder))
 
     def drain(self) -> None:
-        """Wait for the requests that run."""
-        if not valve.drain(self.origin.endpoint, self.deadline):
+        """Wait for the requests that run; where that was asked for, end those that take longer."""
+        place, after = self.origin.endpoint, float(self.plan["end_requests_after_s"])
+        if after and not valve.drain(place, min(self.deadline, time.monotonic() + after)):
+            self.outcome["ended_requests"] = valve.in_flight(place)
+            valve.end_running(place)
+        if not valve.drain(place, self.deadline):
             raise Refused("requests still ran on the {0} at the deadline".format(self.origin.name))
 
     def fence(self) -> None:

@@ -250,6 +250,22 @@ def drain(
     return True
 
 
+def kill_filter(endpoint: Endpoint) -> List[str]:
+    """The words by which ss finds the connections of the endpoint; none where it cannot: a path, or inside Apache."""
+    if endpoint.path or endpoint.folder:
+        return []
+    port = ":{0}".format(endpoint.port)
+    if endpoint.local:
+        return ["state", "established", "sport", "=", port]
+    address = "[{0}]".format(endpoint.address) if ":" in endpoint.address else endpoint.address
+    return ["state", "established", "dst", address, "dport", "=", port]
+
+
+def end_running(endpoint: Endpoint) -> None:
+    """Have the kernel close the connections of the requests that run, towards both ends; since Linux 4.9."""
+    subprocess.run(["ss", "--kill", *kill_filter(endpoint)], check=False, stdout=subprocess.DEVNULL)
+
+
 class Decision:
     """Which side won, decided once: whoever makes the link first has decided, process crash or not.
 

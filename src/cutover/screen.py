@@ -211,6 +211,11 @@ def _facts(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "pause", f"{_ms(switchover['pause_ms'])}{deadline}"
         if steps:
             yield "steps", steps
+        if switchover.get("ended_requests"):
+            yield (
+                "ended",
+                f"{_n(switchover['ended_requests'])} requests, for they ran too long",
+            )
         if switchover.get("write_refused"):
             yield "fence", "a write on the side that was left was seen refused"
         if switchover.get("predicted_s") is not None:

@@ -96,6 +96,18 @@ def again_with(machine: str) -> str:
     return f"ip route del blackhole $(getent ahostsv4 {machine} | head -1 | cut -d' ' -f1)/32 || true"
 
 
+# A client that uploads two kilobytes a second to the source; Apache passes on what comes, so the application is at it.
+SLOW_CLIENT = """pgrep apache2 >/dev/null && { nohup python3 -c '
+import socket, time
+client = socket.create_connection(("127.0.0.1", 80))
+head = "POST /api/orders HTTP/1.1", "Host: ocpizza.test", "Content-Type: application/json", "Content-Length: 2000000"
+client.sendall(("\\r\\n".join(head) + "\\r\\n\\r\\n").encode() + b" " * 65536)
+while True:
+    time.sleep(0.5)
+    client.sendall(b" " * 1000)
+' & }"""
+SLOW_CLIENT_ENDED = "pkill -f 'python3 -c .import socket' || true"
+
 # Keep-alive is off for 6 s, then comes the hold.
 STRETCH_S = 5.0
 BEFORE = Moment("before")
@@ -349,6 +361,23 @@ def _surroundings() -> Iterator[Fault]:
         (Act("old", kept_open(60)),),
         AS_BEFORE,
         (Act("old", ENDED),),
+    )
+    yield Fault(
+        "long-request",
+        "an upload takes longer than the deadline",
+        NEAR,
+        (Act("old", SLOW_CLIENT),),
+        AS_BEFORE,
+        (Act("old", SLOW_CLIENT_ENDED),),
+    )
+    yield Fault(
+        "long-request-ended",
+        "an upload takes longer than the second after which such are ended",
+        NEAR,
+        (Act("old", SLOW_CLIENT),),
+        DONE,
+        (Act("old", SLOW_CLIENT_ENDED),),
+        command=("cutover.yml", "-e", "switchover_end_requests_after=1"),
     )
     yield Fault(
         "direct-writer",

@@ -60,6 +60,7 @@ class House:
             "host": "old",
             "deadline_s": 120.0,
             "near_s": 0,
+            "end_requests_after_s": 0,
             "same_release": False,
             "lag_budget_s": 2.0,
             "longest_transaction_s": 1.0,

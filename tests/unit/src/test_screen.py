@@ -23,6 +23,7 @@ REPORT: dict[str, Any] = {
         "position": "0-1-4711",
         "write_refused": True,
         "proven_keys": 1234,
+        "ended_requests": 2,
     },
     "restart": {"hold_ms": 812},
     "proof": [
@@ -67,6 +68,7 @@ PASSED  ocpizza
 
 pause         147 ms, deadline 5 s
 steps         drain 40 ms
+ended         2 requests, for they ran too long
 fence         a write on the side that was left was seen refused
 changed rows  1 234 compared after the full proof, before the open
 restart       812 ms held for the restart of the source database

@@ -49,6 +49,7 @@ class House:
             "host": "old",
             "deadline_s": 5.0,
             "near_s": 0,
+            "end_requests_after_s": 0,
             "same_release": True,
             "lag_budget_s": 0.05,
             "longest_transaction_s": 1.0,

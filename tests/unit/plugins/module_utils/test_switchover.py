@@ -40,6 +40,7 @@ class House:
             "host": "old",
             "deadline_s": 5.0,
             "near_s": 0,
+            "end_requests_after_s": 0,
             "same_release": True,
             "lag_budget_s": 0.05,
             "longest_transaction_s": 1.0,
@@ -656,6 +657,62 @@ def test_a_write_that_the_last_engine_lets_through_counts(house: House) -> None:
     with pytest.raises(SystemExit, match="a write in the source's postgresql database was let through after the open"):
         house.run()
     assert {"hold", "valve"} <= flags(house.valve)
+
+
+def test_requests_that_run_too_long_are_ended_and_counted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(endpoint: valve.Endpoint) -> None:
+        house.calls.append(f"valve.end {endpoint.port}")
+        house.running = 0
+
+    monkeypatch.setattr(valve, "end_running", end)
+    house.running = 3
+    house.plan["end_requests_after_s"] = 0.05
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["ended_requests"]) == ("open", 3)
+    assert house.calls.count("valve.end 8000") == 1
+    assert next(step["ms"] for step in outcome["steps"] if step["name"] == "drain") >= 50
+
+
+def test_requests_that_cannot_be_ended_send_the_site_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    late(house)
+    monkeypatch.setattr(valve, "end_running", lambda _endpoint: None)
+    house.running = 1
+    house.plan["end_requests_after_s"] = 0.01
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["reason"]) == ("aborted", "requests still ran on the source at the deadline")
+
+
+def test_nothing_is_ended_where_all_end_by_themselves(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(valve, "end_running", lambda _endpoint: pytest.fail("ended"))
+    house.plan["end_requests_after_s"] = 3
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["ended_requests"]) == ("open", 0)
+
+
+@pytest.mark.parametrize(
+    ("place", "there", "reason"),
+    [
+        ({"path": "/run/shop.sock"}, True, "on /run/shop.sock"),
+        ({"folder": "/run/cutover/shop/asked"}, True, "inside Apache"),
+        ({"port": 8000}, False, ""),
+    ],
+)
+def test_the_gate_refuses_to_promise_an_end_that_it_cannot_bring(
+    house: House, monkeypatch: pytest.MonkeyPatch, place: dict[str, Any], there: bool, reason: str
+) -> None:
+    source, target = house.sides()
+    monkeypatch.setattr(house, "sides", lambda: (source._replace(endpoint=valve.Endpoint(**place)), target))
+    monkeypatch.setattr(switchover.running, "is_seen", lambda _path: True)
+    monkeypatch.setattr(switchover.running, "notes", lambda *_asked: True)
+    monkeypatch.setattr(switchover.shutil, "which", lambda _name: "/bin/ss" if there else None)
+    house.plan["end_requests_after_s"] = 1
+    outcome = house.run()
+    assert (outcome["outcome"], outcome["reason"]) == (
+        "refused",
+        f"requests {reason} cannot be ended; set switchover_end_requests_after to 0"
+        if reason
+        else "there is no ss to end requests with; install iproute2",
+    )
 
 
 def test_a_release_is_not_compared_on_the_way_back(house: House) -> None:

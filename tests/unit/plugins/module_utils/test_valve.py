@@ -4,6 +4,7 @@ import errno
 import ipaddress
 import multiprocessing
 import os
+import socket
 import stat
 import struct
 from collections.abc import Iterator
@@ -100,6 +101,45 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        (LOCAL, "state established sport = :8000"),
+        (Endpoint("10.0.0.5", 443, False), "state established dst 10.0.0.5 dport = :443"),
+        (Endpoint("fd00::5", 443, False), "state established dst [fd00::5] dport = :443"),
+        (Endpoint(path="/run/shop.sock"), ""),
+        (Endpoint(folder="/run/cutover/shop/asked"), ""),
+    ],
+)
+def test_by_what_the_kernel_finds_the_requests_to_end(endpoint: Endpoint, words: str) -> None:
+    assert " ".join(valve.kill_filter(endpoint)) == words
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may close another's connection")
+@pytest.mark.parametrize("local", [True, False])
+def test_a_request_that_runs_is_ended_and_no_other(local: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ours, socket.create_server(("127.0.0.1", 0)) as others:
+        pairs = []
+        for server in (ours, others):
+            client = socket.create_connection(server.getsockname())
+            pairs.append((client, server.accept()[0]))
+        endpoint = Endpoint("127.0.0.1", ours.getsockname()[1], local)
+        assert valve.in_flight(endpoint) == 1
+        valve.end_running(endpoint)
+        assert valve.in_flight(endpoint) == 0
+        for end in pairs[0]:
+            end.settimeout(5)
+            with pytest.raises(ConnectionError):
+                end.recv(1)
+        pairs[1][0].sendall(b"x")
+        assert pairs[1][1].recv(1) == b"x"
+        # Who listens goes on.
+        with socket.create_connection(ours.getsockname()):
+            ours.accept()[0].close()
+        for end in (*pairs[0], *pairs[1]):
+            end.close()
 
 
 def drain(counts: Iterator[int], until: float = 1.0) -> tuple[bool, Clock]:
