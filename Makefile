@@ -6,12 +6,13 @@ TARGET_ENGINE ?=
 WEB ?= apache
 WAY ?= proxy
 KEEP ?=
+JOBS ?=
 INVENTORY ?=
 LIMIT ?=
 SCENARIOS ?=
 BENCH ?= pauses
 ROWS ?= $(if $(filter pauses,$(BENCH)),0,$(if $(filter media,$(BENCH)),100000,1000000))
-export LAB LAB_PORT ENGINE TARGET_ENGINE WEB WAY KEEP INVENTORY LIMIT
+export LAB LAB_PORT ENGINE TARGET_ENGINE WEB WAY KEEP JOBS INVENTORY LIMIT
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 STAMP := .venv/.stamp
@@ -52,7 +53,7 @@ demo: images  ## one complete migration under traffic: build/demo/report.json
 interrupt: images  ## the controller killed in every phase, the same command goes on: build/interrupt/report.json
 	@python -m tests.lab.interrupt
 
-faults: images  ## faults under traffic: build/faults/report.json; FAULTS="key key" for some, SEED=n WALK=seconds at random
+faults: images  ## faults under traffic: build/faults/report.json; FAULTS="key key" for some, SEED=n WALK=seconds at random, JOBS=2 in two labs
 	@python -m tests.faults
 
 bench: images  ## build/bench/ENGINE/: BENCH=pauses (five times under traffic), media (with ROWS files and without), proof (beside plain reading), copy or backup (what one costs), ROWS=; survey (500 virtual hosts, 200 databases)

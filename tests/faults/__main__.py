@@ -1,7 +1,10 @@
 # Copyright: the ocpizza.cutover team
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""make faults: FAULTS="key key" for some, SEED=n WALK=seconds for faults drawn at random; build/faults/report.json."""
+"""make faults: FAULTS="key key" for some, SEED=n WALK=seconds for faults drawn at random; build/faults/report.json.
+
+JOBS=2 breaks things in two labs at the same time.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from tests.faults import judge, table
@@ -23,6 +29,7 @@ PAGE, RESULTS = CHECKOUT / "docs" / "faults.md", CHECKOUT / "docs" / "faults.jso
 LONG = ("requests", "failures", "examples", "said")
 BEGIN, END = "<!-- faults -->", "<!-- /faults -->"
 DEADLINE_S = 5.0
+KEEPING = threading.Lock()
 
 
 def suffered(engine: Engine, faults: Iterable[table.Fault], walking: bool = False) -> list[dict[str, Any]]:
@@ -53,7 +60,7 @@ def suffered(engine: Engine, faults: Iterable[table.Fault], walking: bool = Fals
         if not walking:
             keep(row)
         if row["verdict"] != "PASSED":
-            (OUT / "ansible.log").replace(OUT / f"{fault.key}.log")
+            (engine.out / "ansible.log").replace(OUT / f"{fault.key}.log")
     return rows
 
 
@@ -66,8 +73,71 @@ def until(faults: Iterable[table.Fault], seconds: float) -> Iterable[table.Fault
         yield fault
 
 
+class Shared:
+    """Faults that several labs take from, each one once; none any more once it is closed."""
+
+    def __init__(self, faults: Iterable[table.Fault]) -> None:
+        """Nobody has taken any."""
+        self._faults = iter(faults)
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __iter__(self) -> Iterator[table.Fault]:
+        """For one of the labs."""
+        return self
+
+    def __next__(self) -> table.Fault:
+        """The next that nobody has taken."""
+        with self._lock:
+            if self._closed:
+                raise StopIteration
+            return next(self._faults)
+
+    def close(self) -> None:
+        """Nobody begins another."""
+        self._closed = True
+
+
+def run(engines: Sequence[Engine], faults: Iterable[table.Fault], walking: bool) -> list[dict[str, Any]]:
+    """Every lab takes faults until there are none."""
+    shared = Shared(faults)
+
+    def one(engine: Engine) -> list[dict[str, Any]]:
+        try:
+            engine.prepare()
+            return suffered(engine, shared, walking)
+        except BaseException:
+            shared.close()
+            raise
+
+    if len(engines) == 1:
+        return one(engines[0])
+    with ThreadPoolExecutor(len(engines)) as pool:
+        try:
+            return [row for rows in pool.map(one, engines) for row in rows]
+        except BaseException:
+            shared.close()
+            raise
+
+
+def labs(first: Lab, jobs: str) -> list[Lab]:
+    """So many labs as JOBS says, their ports a hundred apart."""
+    if jobs not in ("", "1", "2", "3", "4"):
+        raise LabError(f"JOBS={jobs}: give 1 to 4")
+    others = [
+        replace(first, name=f"{first.name}-{number + 1}", port=first.port + 100 * number)
+        for number in range(1, int(jobs or 1))
+    ]
+    return [first, *others]
+
+
 def keep(row: dict[str, Any]) -> None:
     """The last result of every fault, and the page with them: a run may be of some, or broken off."""
+    with KEEPING:
+        _keep(row)
+
+
+def _keep(row: dict[str, Any]) -> None:
     before = json.loads(RESULTS.read_text(encoding="utf-8"))
     short = {name: value for name, value in row.items() if name not in LONG}
     every = judge.merged(before, [short], [fault.key for fault in table.faults()])
@@ -82,33 +152,31 @@ def write_page(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def main() -> int:
-    """The faults, and the lab away again unless KEEP=1."""
+    """The faults, and the labs away again unless KEEP=1."""
     try:
         lab = Lab.from_environment()
         chosen = table.chosen(keys_from(os.environ.get("FAULTS", "")), lab.engines, lab.web)
-        engine = Engine(lab)
+        engines = [Engine(each) for each in labs(lab, os.environ.get("JOBS") or "")]
     except (ValueError, LabError) as problem:
         print(f"faults: {problem}", file=sys.stderr)
         return 1
-    OUT.mkdir(parents=True, exist_ok=True)
     seed: int | None = None
     try:
-        engine.prepare()
         if os.environ.get("WALK"):
             seed = int(os.environ.get("SEED") or time.time_ns() % 1_000_000)
             print(f"SEED={seed}", flush=True)
-            rows = suffered(
-                engine, until(table.walk(seed, lab.engines, lab.web), float(os.environ["WALK"])), walking=True
-            )
+            drawn = until(table.walk(seed, lab.engines, lab.web), float(os.environ["WALK"]))
+            rows = run(engines, drawn, walking=True)
             wanted = len(rows)
         else:
-            rows, wanted = suffered(engine, chosen), len(chosen)
+            rows, wanted = run(engines, chosen, walking=False), len(chosen)
     except LabError as problem:
         print(f"faults: {problem}", file=sys.stderr)
         return 1
     finally:
         if not os.environ.get("KEEP"):
-            engine.down()
+            for engine in engines:
+                engine.down()
     result = judge.report(rows, wanted, seed)
     (OUT / ("walk.json" if seed is not None else "report.json")).write_text(json.dumps(result, indent=2) + "\n")
     print(f"{result['verdict']}: {result['ran']} of {wanted} faults ran, {result['failed']} failed")

@@ -31,6 +31,7 @@ NOTHING_BROKEN = "what was to be broken was not"
 PATIENCE_S = 300
 SETTLE_S = 90
 EXAMPLES = 10
+PREPARING = threading.Lock()
 KEYS = "SELECT SUBSTRING(note, 8) FROM shop_order WHERE note LIKE 'ledger %'"
 CLOSED = "SELECT COUNT(*) FROM cutover_ocpizza.fence"
 # With the traffic over no connection is idle that a hold could close.
@@ -43,7 +44,8 @@ class Engine:
     def __init__(self, lab: Lab) -> None:
         """Nothing is started yet."""
         self.lab = lab
-        self.out = OUT
+        self.out = OUT / lab.name
+        self.out.mkdir(parents=True, exist_ok=True)
         self._cut = 0.0
         web = {"apache": "apache2"}.get(lab.web, lab.web)
         # What the table's usual lab has not.
@@ -52,6 +54,11 @@ class Engine:
 
     def prepare(self) -> None:
         """A site that follows and is proven; a lab that an earlier run has left like that gets what is new since."""
+        # One lab after the other: the first leaves images that the next is made from.
+        with PREPARING:
+            self._prepare()
+
+    def _prepare(self) -> None:
         note, code = self.lab.directory / "faults-code", _code()
         phases = ["replicate.yml", "verify.yml"]
         if not all(state(self.lab.container(host)) == "running" for host in HOSTS) or not self.at_home():
