@@ -124,10 +124,8 @@ def labs(first: Lab, jobs: str) -> list[Lab]:
     """So many labs as JOBS says, their ports a hundred apart."""
     if jobs not in ("", "1", "2", "3", "4"):
         raise LabError(f"JOBS={jobs}: give 1 to 4")
-    others = [
-        replace(first, name=f"{first.name}-{number + 1}", port=first.port + 100 * number)
-        for number in range(1, int(jobs or 1))
-    ]
+    numbers = range(2, int(jobs or 1) + 1)
+    others = [replace(first, name=f"{first.name}-{number}", port=first.port + 100 * (number - 1)) for number in numbers]
     return [first, *others]
 
 

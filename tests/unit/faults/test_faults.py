@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults import __main__ as command
+from tests.faults import __main__ as runner
 from tests.faults import judge, table
 from tests.faults.engine import keys_from
 from tests.faults.judge import Seen, State
@@ -189,14 +189,14 @@ def test_the_page_shows_the_results_that_are_kept() -> None:
 
 def test_labs_that_share_the_faults_take_each_once() -> None:
     faults = table.faults()
-    shared = command.Shared(faults)
+    shared = runner.Shared(faults)
     with ThreadPoolExecutor(4) as pool:
         taken = [fault for found in pool.map(lambda _lab: list(shared), range(4)) for fault in found]
     assert sorted(fault.key for fault in taken) == sorted(fault.key for fault in faults)
 
 
 def test_nobody_begins_another_where_one_lab_has_failed() -> None:
-    shared = command.Shared(table.faults())
+    shared = runner.Shared(table.faults())
     next(shared)
     shared.close()
     assert list(shared) == []
@@ -204,11 +204,11 @@ def test_nobody_begins_another_where_one_lab_has_failed() -> None:
 
 def test_every_lab_has_its_name_and_its_ports() -> None:
     first = Lab("lab", 22000)
-    assert [(lab.name, lab.port) for lab in command.labs(first, "3")] == [
+    assert [(lab.name, lab.port) for lab in runner.labs(first, "3")] == [
         ("lab", 22000),
         ("lab-2", 22100),
         ("lab-3", 22200),
     ]
-    assert command.labs(first, "") == [first]
+    assert runner.labs(first, "") == [first]
     with pytest.raises(LabError, match="JOBS=many: give 1 to 4"):
-        command.labs(first, "many")
+        runner.labs(first, "many")
