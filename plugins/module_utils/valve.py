@@ -16,7 +16,7 @@ import subprocess
 import time
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import running
+from ansible_collections.ocpizza.cutover.plugins.module_utils import running, socket_diag
 
 ESTABLISHED = "01"
 # What systemd needs to start the proxy, and a journal for its lines, is far less.
@@ -196,7 +196,6 @@ def decode_address(encoded: str) -> Tuple[str, int]:
 def count_established(lines: Iterable[str], endpoint: Endpoint) -> int:
     """How many established sockets of /proc/net/tcp{,6} belong to the endpoint."""
     count = 0
-    # An IPv6 address can be written in many ways; one that never compares equal would look like silence.
     wanted = "" if endpoint.local else str(ipaddress.ip_address(endpoint.address))
     for line in lines:
         fields = line.split()
@@ -215,6 +214,24 @@ def in_flight(endpoint: Endpoint) -> int:
     if endpoint.path:
         with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as stream:
             return running.count_connected(stream, endpoint.path)
+    try:
+        return count_asked(endpoint)
+    except OSError:
+        # A kernel without its module tcp_diag; this is slower.
+        return count_listed(endpoint)
+
+
+def count_asked(endpoint: Endpoint) -> int:
+    """How many established sockets the kernel names for the endpoint."""
+    if endpoint.local:
+        return len(socket_diag.established(port_here=endpoint.port))
+    # An IPv6 address can be written in many ways; one that never compares equal would look like silence.
+    wanted = str(ipaddress.ip_address(endpoint.address))
+    return sum(1 for _here, there, _port in socket_diag.established(port_there=endpoint.port) if there == wanted)
+
+
+def count_listed(endpoint: Endpoint) -> int:
+    """The same, from the tables of all sockets."""
     count = 0
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
