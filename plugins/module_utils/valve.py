@@ -88,6 +88,8 @@ def prepare(valve: Valve) -> None:
     for side, where in valve.targets.items():
         with open(os.path.join(valve.runtime, "environment." + side), "w", encoding="utf-8") as stream:
             stream.write("TARGET={0}\n".format(where))
+            # The valve's proxy has a user of its own.
+            os.fchmod(stream.fileno(), 0o644)
 
 
 def choose(valve: Valve, side: str) -> None:
