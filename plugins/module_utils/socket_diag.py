@@ -61,12 +61,14 @@ def _asked(family: int, port_here: int, port_there: int) -> Iterator[Connection]
         kernel.send(question(family, port_here, port_there))
         while True:
             for kind, body in messages(kernel.recv(1 << 18)):
-                if kind == DONE:
-                    return
-                if kind == ERROR:
-                    code = -struct.unpack_from("=i", body)[0]
+                if kind not in (DONE, ERROR):
+                    yield connection(body)
+                    continue
+                # Both carry a negative error number; the end of a whole answer has 0.
+                code = -struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
+                if code or kind == ERROR:
                     raise OSError(code, os.strerror(code))
-                yield connection(body)
+                return
 
 
 def established(port_here: int = 0, port_there: int = 0) -> List[Connection]:

@@ -78,10 +78,12 @@ def test_messages_are_told_apart() -> None:
 
 
 class Kernel:
-    """Answers that it has no such module."""
+    """Answers that it has no such module, at once or at the end."""
+
+    kind = socket_diag.ERROR
 
     def __init__(self, *_what: int) -> None:
-        self.answer = struct.pack("=IHHIIi", 20, 2, 0, 1, 0, -errno.ENOENT)
+        self.answer = struct.pack("=IHHIIi", 20, self.kind, 0, 1, 0, -errno.ENOENT)
 
     def __enter__(self) -> "Kernel":
         return self
@@ -99,7 +101,11 @@ class Kernel:
         return self.answer
 
 
-def test_a_kernel_that_does_not_tell_is_an_error_and_the_tables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [socket_diag.ERROR, socket_diag.DONE])
+def test_a_kernel_that_does_not_tell_is_an_error_and_the_tables_are_read(
+    monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    monkeypatch.setattr(Kernel, "kind", kind)
     with connected("127.0.0.1", socket.AF_INET, 2) as (port, _theirs):
         monkeypatch.setattr(socket_diag.socket, "socket", Kernel)
         with pytest.raises(FileNotFoundError, match=os.strerror(errno.ENOENT)):
