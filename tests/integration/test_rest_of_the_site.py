@@ -154,7 +154,8 @@ def test_the_neighbour_keeps_everything(site: Site, before: dict[str, object]) -
     site.run("migrate.yml", *QUICK)
     found = changed(before, sums(site))
     left = {path for path in found if not OURS.search(path) and not SHARED.fullmatch(path)}
-    assert left <= {BORROWED}, sorted(left)
+    # Asked for: the old server is to find the site at its new address.
+    assert left <= {BORROWED, "/etc/hosts"}, sorted(left)
     assert before[f"content of {BORROWED}"] == sums(site, "contents")[BORROWED]
     assert {"a/b/1.png", "white space/link", "white space/line\nbreak.txt"} < files(site, "old", SOURCE).keys()
     assert files(site, "app1", TARGET) == files(site, "web1", TARGET) == files(site, "old", SOURCE)
