@@ -100,12 +100,13 @@ def again_with(machine: str) -> str:
 SLOW_CLIENT = """pgrep apache2 >/dev/null && { nohup python3 -c '
 import socket, time
 client = socket.create_connection(("127.0.0.1", 80))
-head = "POST /api/orders HTTP/1.1", "Host: ocpizza.test", "Content-Type: application/json", "Content-Length: 2000000"
+head = ["POST /api/orders HTTP/1.1", "Host: ocpizza.test", "Content-Type: application/json", "Content-Length: 2000000"]
+head.append("Idempotency-Key: 5d0f6c1e-7b2a-4f43-9a55-0c7e7f0d1a11")
 client.sendall(("\\r\\n".join(head) + "\\r\\n\\r\\n").encode() + b" " * 65536)
 while True:
     time.sleep(0.5)
     client.sendall(b" " * 1000)
-' & }"""
+' & } && sleep 2 && pgrep -f "python3 -c .import socket" """
 SLOW_CLIENT_ENDED = "pkill -f 'python3 -c .import socket' || true"
 
 # Keep-alive is off for 6 s, then comes the hold.
