@@ -106,8 +106,8 @@ client.sendall(("\\r\\n".join(head) + "\\r\\n\\r\\n").encode() + b" " * 65536)
 while True:
     time.sleep(0.5)
     client.sendall(b" " * 1000)
-' & } && sleep 2 && pgrep -f "python3 -c .import socket" """
-SLOW_CLIENT_ENDED = "pkill -f 'python3 -c .import socket' || true"
+' & } && sleep 2 && pgrep -f "[p]ython3 -c .import socket" """
+SLOW_CLIENT_ENDED = "pkill -f '[p]ython3 -c .import socket' || true"
 
 # Keep-alive is off for 6 s, then comes the hold.
 STRETCH_S = 5.0
