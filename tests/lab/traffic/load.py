@@ -57,14 +57,15 @@ class Stream:
     fresh: float
     samples: list[Sample] = field(default_factory=list)
     in_flight: set[asyncio.Task[None]] = field(default_factory=set)
+    sent: int = 0
     random: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311
 
     async def run(self, rate: Callable[[], float], until: Callable[[int], bool]) -> None:
         """Start requests at a rate that may change, until told; then wait for the answers."""
         due = time.time()
-        while not until(len(self.samples) + len(self.in_flight)):
+        while not until(self.sent):
             now = time.time()
-            while due <= now:
+            while due <= now and not until(self.sent):
                 self._start(due)
                 due += 1 / max(rate(), 0.1)
             await asyncio.sleep(min(due - now, 0.05))
@@ -73,6 +74,7 @@ class Stream:
         self.client.close()
 
     def _start(self, due: float) -> None:
+        self.sent += 1
         action = self.site.next()
         fresh = self.random.random() < self.fresh
         if len(self.in_flight) >= IN_FLIGHT:
