@@ -108,9 +108,7 @@ class Restart:
             valve.prepare(one)
         self.prepare()
         leash = self.make_leash()
-        for one in self.valves:
-            valve.raise_flag(one, "near")
-        time.sleep(float(self.plan["near_s"]))
+        valve.keep_none(self.valves, float(self.plan["near_s"]))
         held_at = time.monotonic()
         deadline = held_at + float(self.plan["deadline_s"])
         # Most of the time is the restart's: requests that do not end are better released early.
@@ -133,7 +131,9 @@ class Restart:
             leash.done()
             self.steps.flush()
         outcome["finished"] = journal.utc_now()
-        valve.keep_again(staying(self.valves), outcome["hold_ms"] / 1000)
+        # Where the web server is reloaded next, no connection is kept until then.
+        again = [] if self.plan["near_stays"] else staying(self.valves)
+        valve.keep_again(again, outcome["hold_ms"] / 1000)
         leash.end()
         return outcome
 

@@ -336,8 +336,7 @@ class Switchover:
 
     def close_keepalive(self) -> None:
         """Let idle connections end now, in their own time, so that the hold itself closes none."""
-        valve.raise_flag(self.valve, "near")
-        time.sleep(float(self.plan["near_s"]))
+        valve.keep_none([self.valve], float(self.plan["near_s"]))
         for folder in valve.full(self.valve):
             raise Refused("no room is left in {0}".format(folder))
 

@@ -121,15 +121,32 @@ def release(valve: Valve, side: str) -> None:
     lower_flag(valve, "hold")
 
 
-def keep_again(valves: Iterable[Valve], held_s: float) -> None:
-    """Let connections be kept again, once the requests that waited are answered.
+def keep_none(valves: List[Valve], near_s: float) -> None:
+    """Keep no connection from now on, and wait until the idle ones have ended in their own time.
 
-    That takes about as long as they waited. Until then all of Apache's threads are busy, and it closes idle connections
-    to have more, perhaps just as a client sends on one: there must be none.
+    A flag that is up waits no second time: its age counts, and a clock that was set back makes it young.
     """
-    time.sleep(min(BURST_S + held_s, LONGEST_BURST_S))
+    for valve in valves:
+        raise_flag(valve, "near")
+    now = time.time()
+    youngest = min((max(now - os.stat(valve.path("near")).st_mtime, 0.0) for valve in valves), default=near_s)
+    time.sleep(max(near_s - youngest, 0.0))
+
+
+def keep_again(valves: Iterable[Valve], held_s: float) -> None:
+    """Let connections be kept again, once the requests that waited are answered."""
+    await_answers(held_s)
     for valve in valves:
         lower_flag(valve, "near")
+
+
+def await_answers(held_s: float) -> None:
+    """Wait until the requests that waited are answered, which takes about as long as they waited.
+
+    Until then all of Apache's threads are busy, and it closes idle connections to have more, perhaps just as a client
+    sends on one: there must be none.
+    """
+    time.sleep(min(BURST_S + held_s, LONGEST_BURST_S))
 
 
 def is_idle(valve: Valve) -> bool:

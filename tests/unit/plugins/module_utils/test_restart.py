@@ -61,6 +61,7 @@ class House:
             "service": "mariadb",
             "undo_files": [str(self.settings), str(folder / "never-made.cnf")],
             "near_s": 0,
+            "near_stays": False,
             "deadline_s": 5,
         }
         monkeypatch.setattr(restart.time, "sleep", lambda _seconds: None)
@@ -122,6 +123,12 @@ def test_every_site_is_held_while_the_server_restarts(house: House) -> None:
     assert house.settings.exists()
     (event,) = journal.read_events(house.journal)
     assert (event["step"], event["status"]) == ("restart", "passed")
+
+
+def test_where_a_reload_comes_next_no_connection_is_kept_until_then(house: House) -> None:
+    house.plan["near_stays"] = True
+    assert house.run()["outcome"] == "restarted"
+    assert [flags(one) for one in house.valves] == [{"near"}, {"near"}]
 
 
 def test_it_waits_until_the_server_answers(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -362,6 +363,23 @@ def test_two_processes_agree_who_decided(one: Valve) -> None:
 def test_valves_come_out_of_a_plan(one: Valve) -> None:
     assert valve.valves_from([dict(one._asdict())]) == [one]
     assert valve.valves_from([]) == []
+
+
+@pytest.mark.parametrize(("ages", "waits"), [((), 6), ((100,), 0), ((100, 4), 2), ((-50,), 6)])
+def test_keeping_none_waits_for_the_flag_that_was_raised_last(
+    one: Valve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ages: tuple[float, ...], waits: float
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(valve.time, "sleep", slept.append)
+    valves = [one._replace(runtime=str(tmp_path / str(number))) for number in range(max(len(ages), 1))]
+    for each in valves:
+        Path(each.runtime).mkdir()
+    for each, age in zip(valves, ages, strict=False):
+        valve.raise_flag(each, "near")
+        os.utime(each.path("near"), (time.time() - age,) * 2)
+    valve.keep_none(valves, 6)
+    assert slept == [pytest.approx(waits, abs=0.5)]
+    assert all(valve.is_raised(each, "near") for each in valves)
 
 
 def test_connections_are_kept_again_once_what_waited_is_answered(one: Valve, monkeypatch: pytest.MonkeyPatch) -> None:
