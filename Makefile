@@ -16,7 +16,7 @@ export LAB LAB_PORT ENGINE TARGET_ENGINE WEB WAY KEEP JOBS INVENTORY LIMIT
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 STAMP := .venv/.stamp
-SUITES := bullseye trixie
+SUITES := $(sort bullseye trixie $(filter bookworm,$(OLD) $(NEW)))
 # With these `make test` would be longer than it may; its integration tests move a site on MariaDB under traffic.
 LONG := migrate-mariadb migrate-mysql migrate-postgresql operations-changes operations-default scheduled_backup-places \
 	valve-backends $(addsuffix -alternative,apache gunicorn monitoring mysql nginx postgresql scheduled_backup)
