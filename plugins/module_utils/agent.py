@@ -10,6 +10,7 @@ import argparse
 import functools
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (
     copyover,
     copyover_schema,
     copyover_switchover,
+    door,
     engines,
     journal,
     media,
@@ -489,6 +491,11 @@ def run_relay(plan: Plan) -> None:
     relay.serve(int(plan["listen"]), str(where.hostname), int(where.port or 443), plan["name"], plan["ca"])
 
 
+def run_door(plan: Plan) -> None:
+    """Look for the flags on behalf of the web server, for as long as the unit runs; the socket is systemd's."""
+    door.serve(plan, socket.socket(fileno=3))
+
+
 def main(arguments: List[str]) -> int:
     """Run one operation; write its result, a refusal included, to the plan's result file."""
     parser = argparse.ArgumentParser(prog="agent.pyz")
@@ -503,6 +510,7 @@ def main(arguments: List[str]) -> int:
             "seed",
             "media",
             "relay",
+            "door",
         ],
     )
     parser.add_argument("plan")
@@ -513,6 +521,7 @@ def main(arguments: List[str]) -> int:
         "restart-watchdog": watch_restart,
         "recover": finish_earlier,
         "relay": run_relay,
+        "door": run_door,
     }
     if options.operation in unwatched:
         unwatched[options.operation](plan)

@@ -11,7 +11,7 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils.finding import INH
 NEEDED_MODULES = ("proxy", "proxy_http", "rewrite")
 # In it a request waits that is to be answered inside Apache, or by another protocol than HTTP.
 WAITING_MODULE = "lua"
-SERVERS = {"apache": "Apache", "nginx": "nginx"}
+SERVERS = {"apache": "Apache", "nginx": "nginx", "squid": "Squid"}
 
 
 def decide(facts: Dict[str, Any]) -> Iterator[Finding]:
@@ -22,11 +22,12 @@ def decide(facts: Dict[str, Any]) -> Iterator[Finding]:
             "web.no_server",
             INHIBITOR,
             "There is no web server on the source that could hold requests",
-            "None of /etc/apache2/apache2.conf, /etc/httpd/conf/httpd.conf and /etc/nginx/nginx.conf is there.",
+            "None of /etc/apache2/apache2.conf, /etc/httpd/conf/httpd.conf, /etc/nginx/nginx.conf and "
+            "/etc/squid/squid.conf is there.",
             "Set discovery_config to the main configuration file.",
         )
         return
-    for finding in _apache(facts) if web["server"] == "apache" else _nginx(web):
+    for finding in {"apache": _apache, "nginx": _nginx, "squid": _squid}[web["server"]](facts):
         yield finding
     for domain, places in sorted(web["domains"].items()):
         if not places:
@@ -37,6 +38,9 @@ def decide(facts: Dict[str, Any]) -> Iterator[Finding]:
                 "No virtual host of {0} is named for {1}.".format(web["config"], domain),
                 "Correct site_domains, or add the name to its virtual host on the source.",
             )
+        if web["server"] == "squid":
+            # Two of its applications may have one domain; whether they are the site's is looked at above.
+            continue
         seen = {}  # type: Dict[str, str]
         for place in places:
             where = "{0}:{1}".format(place["file"], place["line"])
@@ -117,7 +121,8 @@ def _passed_on(upstream: str, web: Dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _nginx(web: Dict[str, Any]) -> Iterator[Finding]:
+def _nginx(facts: Dict[str, Any]) -> Iterator[Finding]:
+    web = facts["source"]["web"]
     if web["missing"]:
         yield Finding(
             "web.unread",
@@ -145,3 +150,45 @@ def _nginx(web: Dict[str, Any]) -> Iterator[Finding]:
                 "{0}:{1}: '{2}' {3}.".format(place["file"], place["line"], place["directive"], place["problem"]),
                 place["remedy"],
             )
+
+
+def _squid(facts: Dict[str, Any]) -> Iterator[Finding]:
+    web, upstream = facts["source"]["web"], facts["site"].get("upstream") or "127.0.0.1:8000"
+    if web["missing"]:
+        yield Finding(
+            "web.unread",
+            INHIBITOR,
+            "Squid's configuration could not be read to its end",
+            "What it passes on may be more than was found: {0}.".format(join(web["missing"])),
+            "See what 'squid -k parse' says of that place.",
+        )
+    wanted = upstreams.parse(upstream)
+    addresses = sorted({address for vhost in web["vhosts"] for address in vhost["upstreams"]})
+    # A name may lead to IPv6 as well, and the rule of NAT is for one IPv4 address.
+    if addresses != ["http://" + wanted.address] or wanted.protocol != upstreams.HTTP or "[" in wanted.address:
+        yield Finding(
+            "vhost.upstream_differs",
+            INHIBITOR,
+            "The site's requests go elsewhere than expected",
+            "site_upstream is {0}, Squid passes on to {1}.".format(upstream, join(addresses) or "nobody"),
+            "Set site_upstream to where the application listens, as 127.0.0.1:8000, and have cache_peer name that.",
+        )
+    if web["pools"]:
+        yield Finding(
+            "web.pools",
+            INHIBITOR,
+            "Squid keeps connections to the application",
+            "A request on one that is kept passes a hold by, and what runs could not be told from what is kept.",
+            "Write 'server_persistent_connections off' into {0} and reload Squid in a quiet hour.".format(
+                web["config"]
+            ),
+        )
+    if web["not_led"]:
+        yield Finding(
+            "web.not_led",
+            INHIBITOR,
+            "The kernel cannot lead Squid's requests to the valve",
+            "Squid looks for no flags, so its connections are led elsewhere by a rule of NAT, and none can be made: "
+            "{0}.".format(web["not_led"].rstrip(".")),
+            "Install nftables where it is missing; a container needs CAP_NET_ADMIN.",
+        )

@@ -16,7 +16,7 @@ import subprocess
 import time
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.ocpizza.cutover.plugins.module_utils import running, socket_diag
+from ansible_collections.ocpizza.cutover.plugins.module_utils import door, running, socket_diag
 
 ESTABLISHED = "01"
 # What systemd needs to start the proxy, and a journal for its lines, is far less.
@@ -195,7 +195,7 @@ def problems(valve: Valve) -> List[str]:
         listen(valve)
     if not is_listening(valve):
         found.append("the valve's socket {0}.socket does not listen".format(valve.unit))
-    return found
+    return found + door.problems(valve.state, valve.site)
 
 
 def rest(valve: Valve) -> None:

@@ -6,10 +6,11 @@
 DOCUMENTATION = r"""
 ---
 module: vhost_info
-short_description: Tell the virtual hosts of Apache or nginx
+short_description: Tell the virtual hosts of Apache or nginx, or what Squid passes on
 description:
   - Reads the configuration with everything it includes, as the server does. Apache's conditions (C(IfModule),
     C(IfDefine)) count as met.
+  - Of Squid, each application that it passes on to (C(cache_peer … originserver)) is told as a virtual host.
 version_added: "0.1.0"
 author: The ocpizza.cutover team
 attributes:
@@ -27,11 +28,14 @@ options:
     required: true
   server:
     description:
-      - The kind of web server. By default the one with virtual hosts for the domains; Apache where both have some.
+      - The kind of web server. By default the one with virtual hosts for the domains; where several have some, the
+        first of Apache, nginx and Squid.
     type: str
-    choices: [apache, nginx]
+    choices: [apache, nginx, squid]
   config:
-    description: The main configuration file. Debian's by default, then Red Hat's. C(nginx.conf) is nginx's.
+    description:
+      - The main configuration file. Debian's by default, then Red Hat's.
+      - One that is named C(nginx.conf) is nginx's, and C(squid.conf) Squid's.
     type: path
   valve:
     description: Name of a site whose valve in nginx's configuration is read as if it were not there.
@@ -55,7 +59,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 server:
-  description: The kind of web server, C(apache) or C(nginx).
+  description: The kind of web server, C(apache), C(nginx) or C(squid).
   type: str
   returned: success
 config:
@@ -112,13 +116,26 @@ valve_files:
   type: list
   returned: success
 user:
-  description: The account that the web server's workers run as; C(www-data) where the configuration names none.
+  description: >-
+    The account that the web server's workers run as. Where the configuration names none it is C(www-data), of Squid
+    C(proxy).
+  type: str
+  returned: success
+pools:
+  description: Whether Squid keeps connections to the applications (C(server_persistent_connections)).
+  type: bool
+  returned: success
+not_led:
+  description: >-
+    Why the kernel would not lead the connections elsewhere that Squid opens. Empty where it would, and for the other
+    web servers, which look for flags themselves.
   type: str
   returned: success
 """
 
 import glob  # noqa: E402
 import os  # noqa: E402
+import pwd  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
@@ -127,10 +144,12 @@ from ansible_collections.ocpizza.cutover.plugins.module_utils import (  # noqa: 
     nginx_config,
     nginx_passes,
     nginx_valve,
+    squid_config,
 )
 
 CONFIGS = ("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf")
 NGINX_CONFIGS = ("/etc/nginx/nginx.conf",)
+SQUID_CONFIGS = ("/etc/squid/squid.conf",)
 MODULE_FOLDERS = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules")
 NOTHING = {
     "server": "",
@@ -146,7 +165,19 @@ NOTHING = {
     "passes": [],
     "valve_files": [],
     "user": "",
+    "pools": False,
+    "not_led": "",
 }
+NAMES = {"apache": "Apache", "nginx": "nginx", "squid": "Squid"}
+SERVES = {"apache": apache_config.serves, "squid": squid_config.serves}
+# Tried, and taken back by nft itself.
+RULES = """table ip cutover-trial {{
+  chain door {{
+    type nat hook output priority -100; policy accept;
+    meta skuid {0} tcp dport 9 redirect to :9
+  }}
+}}
+"""
 
 
 def read(path):
@@ -235,20 +266,55 @@ def read_nginx(config, params):
     )
 
 
+def read_squid(config, params):
+    """What Squid's configuration says."""
+    reader = squid_config.Reader(read, lambda pattern: sorted(glob.glob(pattern)))
+    directives = list(reader.directives(config))
+    every = squid_config.vhosts(directives, reader)
+    ours = [vhost for vhost in every if any(squid_config.serves(vhost, domain) for domain in params["domains"])]
+    return dict(
+        NOTHING,
+        server="squid",
+        config=config,
+        vhosts=ours,
+        others=[vhost for vhost in every if vhost not in ours],
+        missing=reader.missing,
+        user=squid_config.account(directives),
+        pools=squid_config.pools(directives),
+    )
+
+
+def not_led(run, user):
+    """Why the kernel would not lead an account's connections elsewhere; the rules are tried and not loaded."""
+    try:
+        number = str(pwd.getpwnam(user).pw_uid)
+    except KeyError:
+        return "there is no account {0}, which Squid runs as".format(user)
+    try:
+        code, out, err = run(["nft", "--check", "--file", "-"], data=RULES.format(number), handle_exceptions=False)
+    except OSError:
+        return "nft is not installed"
+    return "" if code == 0 else (err or out).strip().split("\n")[0]
+
+
 def serves(vhost, domain):
     """Whether a virtual host is named for a domain."""
     if vhost["server"] == "nginx":
         return nginx_valve.rank(vhost["names"], domain) != nginx_valve.NOT
-    return apache_config.serves(vhost, domain)
+    return SERVES[vhost["server"]](vhost, domain)
 
 
 def look(params):
     """The web server that serves the domains, else the first one that is there."""
     results = []
-    for server, configs, reader in (("apache", CONFIGS, read_apache), ("nginx", NGINX_CONFIGS, read_nginx)):
+    for server, configs, reader in (
+        ("apache", CONFIGS, read_apache),
+        ("nginx", NGINX_CONFIGS, read_nginx),
+        ("squid", SQUID_CONFIGS, read_squid),
+    ):
         config = next((path for path in configs if os.path.exists(path)), "")
         if params["config"]:
-            named = "nginx" if os.path.basename(params["config"]) == "nginx.conf" else "apache"
+            named = {"nginx.conf": "nginx", "squid.conf": "squid"}.get(os.path.basename(params["config"]), "apache")
             config = params["config"] if server == (params["server"] or named) else ""
         if config and params["server"] in (None, server):
             results.append(reader(config, params))
@@ -259,7 +325,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "domains": {"type": "list", "elements": "str", "required": True},
-            "server": {"type": "str", "choices": ["apache", "nginx"]},
+            "server": {"type": "str", "choices": ["apache", "nginx", "squid"]},
             "config": {"type": "path"},
             "valve": {"type": "str", "default": ""},
             "upstream": {"type": "str", "default": ""},
@@ -274,9 +340,11 @@ def main():
     if result["config"] in [text.split(":")[0] for text in result["missing"]]:
         module.fail_json(
             msg="{0}'s configuration cannot be read, {1}. Run the task as root.".format(
-                {"apache": "Apache", "nginx": "nginx"}[result["server"]], result["missing"][0]
+                NAMES[result["server"]], result["missing"][0]
             )
         )
+    if result["server"] == "squid":
+        result["not_led"] = not_led(module.run_command, result["user"])
     module.exit_json(
         changed=False,
         domains={

@@ -154,3 +154,73 @@ def test_a_request_waits_in_a_module_that_must_be_there() -> None:
     )
     (finding,) = apache("apache", {"wsgi": True}, available=["lua"])
     assert finding.key == "web.modules_not_loaded"
+
+
+SQUID: dict[str, Any] = {
+    "site": {"upstream": "127.0.0.1:8000"},
+    "source": {
+        "web": {
+            "server": "squid",
+            "config": "/etc/squid/squid.conf",
+            "missing": [],
+            "domains": {"shop.test": [PLACE, dict(PLACE, line=9)]},
+            "vhosts": [{"upstreams": ["http://127.0.0.1:8000"]}],
+            "pools": False,
+            "not_led": "",
+        }
+    },
+}
+
+
+def test_squid_in_front_of_the_application_can_be_held() -> None:
+    assert list(findings_web.decide(SQUID)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "reason", "remedy"),
+    [
+        (
+            "web.pools",
+            {"pools": True},
+            "A request on one that is kept passes a hold by, and what runs could not be told from what is kept.",
+            "Write 'server_persistent_connections off' into /etc/squid/squid.conf and reload Squid in a quiet hour.",
+        ),
+        (
+            "web.not_led",
+            {"not_led": "Error: Could not process rule: Operation not permitted"},
+            "Squid looks for no flags, so its connections are led elsewhere by a rule of NAT, and none can be made: "
+            "Error: Could not process rule: Operation not permitted.",
+            "Install nftables where it is missing; a container needs CAP_NET_ADMIN.",
+        ),
+        (
+            "web.unread",
+            {"missing": ["/etc/squid/conf.d/a.conf: Permission denied"]},
+            "What it passes on may be more than was found: /etc/squid/conf.d/a.conf: Permission denied.",
+            "See what 'squid -k parse' says of that place.",
+        ),
+        (
+            "vhost.upstream_differs",
+            {"vhosts": [{"upstreams": ["http://127.0.0.1:8000"]}, {"upstreams": ["http://10.0.0.2:8000"]}]},
+            "site_upstream is 127.0.0.1:8000, Squid passes on to http://10.0.0.2:8000, http://127.0.0.1:8000.",
+            "Set site_upstream to where the application listens, as 127.0.0.1:8000, and have cache_peer name that.",
+        ),
+        (
+            "vhost.upstream_differs",
+            {"vhosts": [{"upstreams": ["http://localhost:8000"]}]},
+            "site_upstream is 127.0.0.1:8000, Squid passes on to http://localhost:8000.",
+            "Set site_upstream to where the application listens, as 127.0.0.1:8000, and have cache_peer name that.",
+        ),
+    ],
+)
+def test_what_stands_in_squids_way_is_said(key: str, change: dict[str, Any], reason: str, remedy: str) -> None:
+    facts = copy.deepcopy(SQUID)
+    facts["source"]["web"].update(change)
+    (found,) = findings_web.decide(facts)
+    assert (found.key, found.severity, found.reason, found.remedy) == (key, "inhibitor", reason, remedy)
+
+
+@pytest.mark.parametrize("upstream", ["unix:/run/shop.sock", "uwsgi://127.0.0.1:8000", "[::1]:8000", "apache"])
+def test_squid_is_held_on_one_ipv4_address_alone(upstream: str) -> None:
+    facts = copy.deepcopy(SQUID)
+    facts["site"]["upstream"] = upstream
+    assert [found.key for found in findings_web.decide(facts)] == ["vhost.upstream_differs"]

@@ -206,3 +206,74 @@ def test_a_configuration_of_nginx_that_is_named_and_not_there_fails(nginx: Nginx
     assert str(raised.value) == (
         "nginx's configuration cannot be read, /none/nginx.conf: No such file or directory. Run the task as root."
     )
+
+
+SQUID = """http_port 80 accel vhost
+acl shop dstdomain shop.test
+cache_peer 127.0.0.1 parent 8000 0 originserver name=shop
+cache_peer_access shop allow shop
+cache_peer_access shop deny all
+cache_peer 127.0.0.1 parent 8001 0 originserver name=annex
+acl annex dstdomain annex.test
+cache_peer_access annex allow annex
+cache_effective_user root
+"""
+
+
+class SquidHouse:
+    """Squid alone, and nft as it answers here."""
+
+    def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.house = house
+        house.config.unlink()
+        self.config = house.folder.parent / "squid.conf"
+        self.config.write_text(SQUID)
+        tools = house.folder.parent / "tools"
+        tools.mkdir()
+        self.nft = tools / "nft"
+        self.say("")
+        monkeypatch.setattr(vhost_info, "SQUID_CONFIGS", (str(self.config),))
+        monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+
+    def say(self, text: str) -> None:
+        kept = self.nft.parent / "rules"
+        self.nft.write_text(
+            f'#!/bin/sh\ncat >{kept}\necho "$@" >>{kept}\n' + (f"echo '{text}' >&2; exit 1\n" if text else "")
+        )
+        self.nft.chmod(0o755)
+
+
+@pytest.fixture
+def squid(house: House, monkeypatch: pytest.MonkeyPatch) -> SquidHouse:
+    return SquidHouse(house, monkeypatch)
+
+
+def test_what_squid_passes_on_for_the_domains(squid: SquidHouse) -> None:
+    results = [squid.house.run(check) for check in (True, False)]
+    assert results[1] == results[0]
+    result = results[0]
+    assert (result["server"], result["config"], result["user"]) == ("squid", str(squid.config), "root")
+    assert [vhost["upstreams"] for vhost in result["vhosts"]] == [["http://127.0.0.1:8000"]]
+    assert [vhost["names"] for vhost in result["others"]] == [["annex.test"]]
+    assert result["domains"] == {"shop.test": [{"file": str(squid.config), "line": 3, "listen": ["80"]}]}
+    assert (result["pools"], result["not_led"]) == (True, "")
+    rules = (squid.nft.parent / "rules").read_text()
+    assert "meta skuid 0 tcp dport 9 redirect to :9" in rules
+    # Tried, never loaded.
+    assert rules.endswith("--check --file -\n")
+
+
+def test_a_kernel_that_leads_nothing_elsewhere_is_told(squid: SquidHouse) -> None:
+    squid.say("Error: Could not process rule: Operation not permitted")
+    assert squid.house.run()["not_led"] == "Error: Could not process rule: Operation not permitted"
+    squid.nft.unlink()
+    assert squid.house.run()["not_led"] == "nft is not installed"
+    squid.config.write_text(SQUID.replace("root", "nobody-of-that-name"))
+    assert squid.house.run()["not_led"] == "there is no account nobody-of-that-name, which Squid runs as"
+
+
+def test_squid_comes_last_where_several_serve_the_domains(squid: SquidHouse) -> None:
+    squid.house.config.write_text(MAIN)
+    assert squid.house.run()["server"] == "apache"
+    assert squid.house.run(server="squid")["server"] == "squid"
+    assert squid.house.run(config=str(squid.config))["server"] == "squid"
