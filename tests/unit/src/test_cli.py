@@ -81,8 +81,11 @@ def test_a_playbook_without_a_migration(cutover: Cutover, tmp_path: Path) -> Non
     result = cutover("run", play, *options)
     assert (result.returncode, result.stderr) == (0, "")
     lines = [line.partition(" ")[2] if line[2:3] == ":" else line for line in result.stdout.splitlines()]
-    assert lines[:2] == [f"{play} → {tmp_path}/out", "discover started, planned 20 s"]
-    assert lines[2].startswith("discover passed after ")
+    assert lines[0] == f"{play} → {tmp_path}/out"
+    # On a slow machine there are others between, which say that it still works.
+    started, passed = [line for line in lines if line.startswith("discover ")]
+    assert started == "discover started, planned 20 s"
+    assert passed.startswith("discover passed after ")
     assert lines[-1] == "changed: 1 (localhost 1)"
     assert not (tmp_path / "out" / "report.json").exists()
     assert not (tmp_path / "out" / "runner").exists()
