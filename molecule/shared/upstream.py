@@ -4,7 +4,8 @@
 """A small application server for the web roles' scenarios: answers with what it was sent.
 
 upstream.py NAME PORT [CERTIFICATE KEY]; GET /requests counts the others, /header sends a header of its own,
-/die closes the connection without an answer, /account is for who has its credentials.
+/die closes the connection without an answer, /account is for who has its credentials. Who asks for a WebSocket gets its
+lines back after the server's name, until it ends: what is carried is not looked at.
 """
 
 import json
@@ -18,7 +19,20 @@ class Handler(BaseHTTPRequestHandler):
     requests = 0
     connections = frozenset()
 
+    def echo(self):
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.end_headers()
+        self.close_connection = True
+        for line in self.rfile:
+            self.wfile.write(sys.argv[1].encode() + b" " + line)
+            self.wfile.flush()
+
     def answer(self):
+        if self.headers.get("Upgrade", "").lower() == "websocket":
+            self.echo()
+            return
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/requests":
             text = json.dumps({"requests": Handler.requests, "connections": len(Handler.connections)})
