@@ -211,6 +211,14 @@ def test_the_old_server_comes_back_after_a_restart_as_it_is(server: Host, source
         assert server.service(unit).is_enabled, f"{unit} does not start at boot"
 
 
+def test_what_squid_asks_is_led_to_the_door(server: Host, source: Facts) -> None:
+    if not server.file(f"{source['state']}/door.nft").exists:
+        pytest.skip("the web server looks for the flags itself")
+    for unit in ("door.socket", "door-rules.service"):
+        assert server.service(f"cutover-{source['site']}-{unit}").is_enabled, f"{unit} does not start at boot"
+    assert server.run(f"nft list table ip cutover-{source['site']}").rc == 0, "the kernel leads nothing to the door"
+
+
 # Every server
 
 
