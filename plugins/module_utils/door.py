@@ -58,6 +58,9 @@ async def carry(plan: Dict[str, Any], reader: asyncio.StreamReader, writer: asyn
             await say_gone(reader, writer)
             return
         there_reader, there_writer = await asyncio.open_connection(*there)
+        # Nothing waits in this process: at its end what it has carried is the kernel's.
+        for one in (writer, there_writer):
+            one.transport.set_write_buffer_limits(0)
         upward = asyncio.ensure_future(pump(reader, there_writer))
         # The answer's end is the end.
         await pump(there_reader, writer)

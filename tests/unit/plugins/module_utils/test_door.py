@@ -153,6 +153,35 @@ def test_asked_to_end_it_carries_what_it_has_to_its_end(plan: dict[str, Any], pl
         listener.close()
 
 
+def test_a_connection_has_ended_once_all_of_it_is_with_the_kernel(plan: dict[str, Any]) -> None:
+    sent = b"x" * 60000 + b"\n"
+
+    async def exchange() -> bytes:
+        carried: list[asyncio.Task[None]] = []
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+            carried.append(asyncio.ensure_future(door.carry(plan, reader, writer)))
+
+        listener = await asyncio.start_server(handle, "127.0.0.1", 0)
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        narrow.connect(listener.sockets[0].getsockname())
+        reader, writer = await asyncio.open_connection(sock=narrow, limit=1024)
+        try:
+            writer.write(sent)
+            await writer.drain()
+            # Nobody reads: a door that were at its end now would take the rest along.
+            await asyncio.sleep(0.5)
+            assert not carried[0].done()
+            return await asyncio.wait_for(reader.read(), 10)
+        finally:
+            writer.close()
+            listener.close()
+
+    assert asyncio.run(exchange()) == b"application " + sent
+
+
 def await_connection(port: int) -> None:
     """Wait until somebody is connected to a port, as the kernel shows it."""
     wanted, until = f":{port:04X}", time.monotonic() + 20
