@@ -295,7 +295,7 @@ def test_watch_tells_who_still_comes_and_why(site: Stranger) -> None:
 
 def test_the_servers_are_as_the_roles_should_have_made_them(site: Stranger) -> None:
     def verify() -> tuple[int, str]:
-        command = [sys.executable, "-m", "pytest", "tests/verify", "-q", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", "tests/verify", "-p", "no:cacheprovider"]
         environment = site.environment | site.key | {"INVENTORY": str(site.inventory)}
         arguments = {"ansible_ssh_private_key_file": site.lab.ssh / "id_ed25519"}
         (site.draft / "group_vars" / "all" / "reached.yml").write_text(
