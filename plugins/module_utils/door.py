@@ -37,7 +37,7 @@ def way(plan: Dict[str, Any]) -> Optional[Address]:
     if os.path.exists(os.path.join(plan["state"], "moved")):
         return ("127.0.0.1", int(plan["relay"]))
     host, _colon, port = plan["application"].rpartition(":")
-    return (host.strip("[]"), int(port))
+    return (host, int(port))
 
 
 async def say_gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -104,10 +104,9 @@ def problems(state: str, site: str) -> List[str]:
 
     Whoever loads all of a host's rules anew takes the door's away: they are put back first.
     """
-    if not os.path.exists(os.path.join(state, RULES)):
+    if not os.path.exists(os.path.join(state, RULES)) or is_led(site):
         return []
-    if not is_led(site):
-        _run(["systemctl", "restart", "cutover-{0}-door-rules.service".format(site)])
+    _run(["systemctl", "restart", "cutover-{0}-door-rules.service".format(site)])
     if is_led(site):
         return []
     return [

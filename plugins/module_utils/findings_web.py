@@ -121,16 +121,22 @@ def _passed_on(upstream: str, web: Dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _nginx(facts: Dict[str, Any]) -> Iterator[Finding]:
-    web = facts["source"]["web"]
+def _unread(web: Dict[str, Any], remedy: str) -> Iterator[Finding]:
     if web["missing"]:
         yield Finding(
             "web.unread",
             INHIBITOR,
-            "nginx's configuration could not be read to its end",
+            "{0}'s configuration could not be read to its end".format(SERVERS[web["server"]]),
             "What it passes on may be more than was found: {0}.".format(join(web["missing"])),
-            "See what 'nginx -t' says of that place; where it is content, look at the site's own files and waive this.",
+            remedy,
         )
+
+
+def _nginx(facts: Dict[str, Any]) -> Iterator[Finding]:
+    web = facts["source"]["web"]
+    remedy = "See what 'nginx -t' says of that place; where it is content, look at the site's own files and waive this."
+    for finding in _unread(web, remedy):
+        yield finding
     if web["vhosts"] and not web["passes"]:
         yield Finding(
             "vhost.pass_missing",
@@ -154,14 +160,8 @@ def _nginx(facts: Dict[str, Any]) -> Iterator[Finding]:
 
 def _squid(facts: Dict[str, Any]) -> Iterator[Finding]:
     web, upstream = facts["source"]["web"], facts["site"].get("upstream") or "127.0.0.1:8000"
-    if web["missing"]:
-        yield Finding(
-            "web.unread",
-            INHIBITOR,
-            "Squid's configuration could not be read to its end",
-            "What it passes on may be more than was found: {0}.".format(join(web["missing"])),
-            "See what 'squid -k parse' says of that place.",
-        )
+    for finding in _unread(web, "See what 'squid -k parse' says of that place."):
+        yield finding
     wanted = upstreams.parse(upstream)
     addresses = sorted({address for vhost in web["vhosts"] for address in vhost["upstreams"]})
     # A name may lead to IPv6 as well, and the rule of NAT is for one IPv4 address.

@@ -8,6 +8,7 @@ import re
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.ocpizza.cutover.plugins.module_utils.applications import take_variable
+from ansible_collections.ocpizza.cutover.plugins.module_utils.config_includes import included
 
 INCLUDE_DEPTH = 20
 TOKEN = re.compile(
@@ -106,13 +107,7 @@ class Reader:
     def _included(self, directive: Directive, depth: int) -> Iterator[Directive]:
         where = directive.arguments[0]
         pattern = where if where.startswith("/") else os.path.join(self.root, where)
-        if depth >= INCLUDE_DEPTH:
-            self.missing.append("{0}: included too deep".format(pattern))
-            return
-        found = self.expand(pattern)
-        if not found and not re.search(r"[*?\[]", pattern):
-            self.missing.append("{0}: No such file or directory".format(pattern))
-        for path in found:
+        for path in included(pattern, self.expand, depth >= INCLUDE_DEPTH, self.missing):
             for inner in self.directives(path, directive.blocks, depth + 1):
                 yield inner
 

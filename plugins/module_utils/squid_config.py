@@ -10,6 +10,8 @@ import re
 import shlex
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence
 
+from ansible_collections.ocpizza.cutover.plugins.module_utils.config_includes import included
+
 INCLUDE_DEPTH = 16
 CONTINUED = "\\\n"
 EVERY = "*"
@@ -52,19 +54,9 @@ class Reader:
                 yield directive
                 continue
             for pattern in directive.arguments:
-                for inner in self._included(pattern, depth):
-                    yield inner
-
-    def _included(self, pattern: str, depth: int) -> Iterator[Directive]:
-        if depth >= INCLUDE_DEPTH:
-            self.missing.append("{0}: included too deep".format(pattern))
-            return
-        found = self.expand(pattern)
-        if not found and not re.search(r"[*?\[]", pattern):
-            self.missing.append("{0}: No such file or directory".format(pattern))
-        for path in found:
-            for inner in self.directives(path, depth + 1):
-                yield inner
+                for included_path in included(pattern, self.expand, depth >= INCLUDE_DEPTH, self.missing):
+                    for inner in self.directives(included_path, depth + 1):
+                        yield inner
 
     def values(self, arguments: Sequence[str]) -> Iterator[str]:
         """An access list's values, those included that it has in a file."""

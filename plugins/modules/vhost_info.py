@@ -169,7 +169,12 @@ NOTHING = {
     "not_led": "",
 }
 NAMES = {"apache": "Apache", "nginx": "nginx", "squid": "Squid"}
-SERVES = {"apache": apache_config.serves, "squid": squid_config.serves}
+# Whether a virtual host is named for a domain.
+SERVES = {
+    "apache": apache_config.serves,
+    "nginx": lambda vhost, domain: nginx_valve.rank(vhost["names"], domain) != nginx_valve.NOT,
+    "squid": squid_config.serves,
+}
 # Tried, and taken back by nft itself.
 RULES = """table ip cutover-trial {{
   chain door {{
@@ -197,6 +202,17 @@ def available():
     return sorted(name[len("mod_") : -len(".so")] for name in names)
 
 
+def named_for(vhosts, domains):
+    """The virtual hosts that are named for one of the domains."""
+    return [vhost for vhost in vhosts if any(SERVES[vhost["server"]](vhost, domain) for domain in domains)]
+
+
+def told(server, config, every, ours, **more):
+    """A web server, the site's virtual hosts and the others, and what else is known of its kind."""
+    others = [vhost for vhost in every if vhost not in ours]
+    return dict(NOTHING, server=server, config=config, vhosts=ours, others=others, **more)
+
+
 def read_apache(config, params):
     """What Apache's configuration says."""
     folder = os.path.dirname(config)
@@ -206,7 +222,7 @@ def read_apache(config, params):
     reader = apache_config.Reader(root, read, apache_config.expand_pattern, variables)
     directives = list(reader.directives(config))
     every = apache_config.vhosts(directives)
-    ours = [vhost for vhost in every if any(apache_config.serves(vhost, domain) for domain in params["domains"])]
+    ours = named_for(every, params["domains"])
     loaded = sorted(
         {
             directive.arguments[0].replace("_module", "")
@@ -214,12 +230,11 @@ def read_apache(config, params):
             if directive.name == "loadmodule" and directive.arguments
         }
     )
-    return dict(
-        NOTHING,
-        server="apache",
-        config=config,
-        vhosts=ours,
-        others=[vhost for vhost in every if vhost not in ours],
+    return told(
+        "apache",
+        config,
+        every,
+        ours,
         modules=loaded,
         available=available(),
         mpm=next((name for name in loaded if name.startswith("mpm_")), ""),
@@ -245,12 +260,11 @@ def read_nginx(config, params):
     directives = list(reader.directives(config))
     every = nginx_config.vhosts(directives)
     ours = nginx_valve.site_servers(every, params["domains"])
-    return dict(
-        NOTHING,
-        server="nginx",
-        config=config,
-        vhosts=ours,
-        others=[vhost for vhost in every if vhost not in ours],
+    return told(
+        "nginx",
+        config,
+        every,
+        ours,
         limits={
             one.name: one.arguments[0]
             for one in directives
@@ -271,13 +285,12 @@ def read_squid(config, params):
     reader = squid_config.Reader(read, lambda pattern: sorted(glob.glob(pattern)))
     directives = list(reader.directives(config))
     every = squid_config.vhosts(directives, reader)
-    ours = [vhost for vhost in every if any(squid_config.serves(vhost, domain) for domain in params["domains"])]
-    return dict(
-        NOTHING,
-        server="squid",
-        config=config,
-        vhosts=ours,
-        others=[vhost for vhost in every if vhost not in ours],
+    ours = named_for(every, params["domains"])
+    return told(
+        "squid",
+        config,
+        every,
+        ours,
         missing=reader.missing,
         user=squid_config.account(directives),
         pools=squid_config.pools(directives),
@@ -295,13 +308,6 @@ def not_led(run, user):
     except OSError:
         return "nft is not installed"
     return "" if code == 0 else (err or out).strip().split("\n")[0]
-
-
-def serves(vhost, domain):
-    """Whether a virtual host is named for a domain."""
-    if vhost["server"] == "nginx":
-        return nginx_valve.rank(vhost["names"], domain) != nginx_valve.NOT
-    return SERVES[vhost["server"]](vhost, domain)
 
 
 def look(params):
@@ -351,7 +357,7 @@ def main():
             domain: [
                 {"file": vhost["file"], "line": vhost["line"], "listen": vhost["listen"]}
                 for vhost in result["vhosts"]
-                if serves(vhost, domain)
+                if SERVES[vhost["server"]](vhost, domain)
             ]
             for domain in module.params["domains"]
         },

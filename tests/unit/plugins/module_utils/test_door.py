@@ -213,7 +213,7 @@ class Kernel:
 @pytest.mark.parametrize(
     ("led", "mended", "problems", "asked"),
     [
-        (True, True, 0, ["nft", "nft"]),
+        (True, True, 0, ["nft"]),
         (False, True, 0, ["nft", "systemctl", "nft"]),
         (False, False, 1, ["nft", "systemctl", "nft"]),
     ],

@@ -37,6 +37,14 @@ FACTS: dict[str, Any] = {
 }
 
 
+def said(facts: dict[str, Any], change: dict[str, Any]) -> tuple[str, str, str, str]:
+    """The one finding about a web server that is otherwise as in the facts."""
+    changed = copy.deepcopy(facts)
+    changed["source"]["web"].update(change)
+    (found,) = findings_web.decide(changed)
+    return found.key, found.severity, found.reason, found.remedy
+
+
 def test_a_site_that_can_be_held_needs_no_module_of_apache() -> None:
     assert list(findings_web.decide(FACTS)) == []
 
@@ -78,10 +86,7 @@ def test_a_site_that_can_be_held_needs_no_module_of_apache() -> None:
     ],
 )
 def test_what_stands_in_the_way_is_said(key: str, change: dict[str, Any], reason: str, remedy: str) -> None:
-    facts = copy.deepcopy(FACTS)
-    facts["source"]["web"].update(change)
-    (found,) = findings_web.decide(facts)
-    assert (found.key, found.severity, found.reason, found.remedy) == (key, "inhibitor", reason, remedy)
+    assert said(FACTS, change) == (key, "inhibitor", reason, remedy)
 
 
 APACHE: dict[str, Any] = {
@@ -213,10 +218,7 @@ def test_squid_in_front_of_the_application_can_be_held() -> None:
     ],
 )
 def test_what_stands_in_squids_way_is_said(key: str, change: dict[str, Any], reason: str, remedy: str) -> None:
-    facts = copy.deepcopy(SQUID)
-    facts["source"]["web"].update(change)
-    (found,) = findings_web.decide(facts)
-    assert (found.key, found.severity, found.reason, found.remedy) == (key, "inhibitor", reason, remedy)
+    assert said(SQUID, change) == (key, "inhibitor", reason, remedy)
 
 
 @pytest.mark.parametrize("upstream", ["unix:/run/shop.sock", "uwsgi://127.0.0.1:8000", "[::1]:8000", "apache"])
