@@ -4,39 +4,11 @@ import json
 
 import pytest
 
-RUNTIME, STATE = "/run/cutover/my-shop", "/var/lib/cutover/my-shop"
-FLAGS = {"hold": RUNTIME, "valve": RUNTIME, "moved": STATE}
+from tests import held as shared
+from tests.held import STATE, curl
+
+flags = pytest.fixture(shared.flags)
 SOCKET = "python3 /usr/local/lib/websocket.py shop.test"
-
-
-def curl(host, path, domain="shop.test", options=""):
-    command = "curl -sS --max-time 10 -w '\\n%%{http_code}' %s -H 'Host: %s' 'http://127.0.0.1%s'"
-    text, _newline, status = host.check_output(command % (options, domain, path)).rpartition("\n")
-    return int(status), json.loads(text) if text.startswith("{") else text
-
-
-@pytest.fixture
-def flags(host):
-    def change(*wanted):
-        for flag, folder in FLAGS.items():
-            host.check_output("%s %s/%s" % ("touch" if flag in wanted else "rm -f", folder, flag))
-
-    yield change
-    # In the order of a release.
-    change()
-    host.check_output("systemctl stop cutover-my-shop.service; rm -f %s/environment" % RUNTIME)
-
-
-def held(host, flags, commands, moved=False):
-    """What commands print that begin while the site is held, and how many answered before the release."""
-    flags("hold", "valve")
-    script = " ".join("(%s) >/tmp/held.%d 2>&1 &" % pair[::-1] for pair in enumerate(commands))
-    host.check_output("rm -f /tmp/held.*; nohup sh -c %s >/dev/null 2>&1 & sleep 1.5", script + " sleep 9")
-    early = host.check_output("cat /tmp/held.*")
-    host.check_output("echo TARGET=127.0.0.1:%d >%s/environment" % (18001 if moved else 9001, RUNTIME))
-    flags(*(["moved"] if moved else []))
-    host.check_output("sleep 1")
-    return early, [host.check_output("cat /tmp/held.%d" % number) for number in range(len(commands))]
 
 
 @pytest.mark.parametrize("path", ["/a%20b/%C3%A9?x=1", "/upload"])
@@ -54,7 +26,8 @@ def test_held_requests_wait_and_are_answered_by_the_side_that_has_the_site(host,
         "head -c 90000 /dev/zero | curl -sS -H 'Host: shop.test' --data-binary @- http://127.0.0.1/upload",
         SOCKET,
     ]
-    early, (plain, upload, websocket) = held(host, flags, commands, moved)
+    release_to = ("127.0.0.1:18001", "moved") if moved else ("127.0.0.1:9001",)
+    early, (plain, upload, websocket) = shared.held(host, flags, commands, *release_to)
     assert early == ""
     assert [json.loads(text)["path"] for text in (plain, upload)] == ["/a%20b?x=1", "/upload"]
     assert [json.loads(text)["server"] for text in (plain, upload)] == [server] * 2

@@ -4,40 +4,14 @@ import json
 
 import pytest
 
-RUNTIME, STATE = "/run/cutover/my-shop", "/var/lib/cutover/my-shop"
-FLAGS = {"hold": RUNTIME, "valve": RUNTIME, "moved": STATE}
+from tests import held as shared
+from tests.held import curl
 
-
-def curl(host, path, domain="shop.test", options=""):
-    command = "curl -sS --max-time 10 -w '\\n%%{http_code}' %s -H 'Host: %s' 'http://127.0.0.1%s'"
-    text, _newline, status = host.check_output(command % (options, domain, path)).rpartition("\n")
-    return int(status), json.loads(text) if text.startswith("{") else text
-
-
-@pytest.fixture
-def flags(host):
-    def change(*wanted):
-        for flag, folder in FLAGS.items():
-            host.check_output("%s %s/%s" % ("touch" if flag in wanted else "rm -f", folder, flag))
-
-    yield change
-    # In the order of a release.
-    change()
-    host.check_output("systemctl stop cutover-my-shop.service; rm -f %s/environment" % RUNTIME)
+flags = pytest.fixture(shared.flags)
 
 
 def held(host, flags, commands, release_to="127.0.0.1:9001"):
-    """What commands print that begin while the site is held, and how many answered before the release."""
-    flags("hold", "valve")
-    script = " ".join("(%s) >/tmp/held.%d 2>&1 &" % pair[::-1] for pair in enumerate(commands))
-    host.check_output(
-        'rm -f /tmp/held.*; nohup sh -c "%s sleep 9" >/dev/null 2>&1 & sleep 1.5' % script.replace('"', '\\"')
-    )
-    early = host.check_output("cat /tmp/held.*")
-    host.check_output("echo TARGET=%s >%s/environment" % (release_to, RUNTIME))
-    flags()
-    host.check_output("sleep 1")
-    return early, [host.check_output("cat /tmp/held.%d" % number) for number in range(len(commands))]
+    return shared.held(host, flags, commands, release_to)
 
 
 @pytest.mark.parametrize("path", ["/a%2Fb/%C3%A9?x=1", "/upload", "/odd", "/odd?a=1"])
